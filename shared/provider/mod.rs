@@ -1,0 +1,208 @@
+//! Model providers: one trait, one file per vendor, and a router with fallback, retry and circuit breaker.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a model is asked to be. Configuration maps each role to providers in fallback order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Writes layers.
+    Draft,
+    /// Reads layers with a second pair of eyes (`strict-audit`).
+    Audit,
+    /// Speaks as the persona.
+    Chat,
+    /// Judges contradictions and drift.
+    Judge,
+    /// Turns texts into vectors.
+    Embed,
+    /// Classifies harmful content.
+    Moderate,
+}
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    /// Instructions.
+    System,
+    /// The caller.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it.
+    pub role: Speaker,
+    /// What is said.
+    pub content: String,
+}
+
+/// The JSON Schema that the answer must match.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputSchema {
+    /// A name that vendors want beside the schema: letters, digits, `_`.
+    pub name: String,
+    /// JSON Schema 2020-12; an object at the top, `additionalProperties: false`.
+    pub schema: Value,
+}
+
+/// One call to a model, in no vendor's dialect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompletionRequest {
+    /// What the model is asked to be.
+    pub role: Role,
+    /// The prompt.
+    pub messages: Vec<Message>,
+    /// The shape of the answer; `None` for free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<OutputSchema>,
+    /// The most tokens the answer may take; with the prompt's it bounds the cost.
+    pub max_tokens: u32,
+    /// 0 to 2.
+    pub temperature: f32,
+    /// The run's seed, for vendors that take one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Texts at which the answer ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// The values the prompt was rendered from (`step`, `intent`, `language`, `facts`, finished layers…).
+    /// Never sent to a vendor and not recorded; the in-process sandbox writes from them.
+    #[serde(skip)]
+    pub inputs: Value,
+}
+
+impl CompletionRequest {
+    /// An upper bound of the prompt's tokens: a byte-level tokenizer makes at most one token of a byte,
+    /// and each message costs a few more for its frame. The schema counts, since vendors put it into the prompt.
+    pub fn prompt_tokens_at_most(&self) -> u64 {
+        let text: usize = self.messages.iter().map(|m| m.content.len() + 16).sum();
+        let schema = self.schema.as_ref().map_or(0, |s| s.schema.to_string().len() + s.name.len());
+        (text + schema + 64) as u64
+    }
+}
+
+/// Tokens a call used. Cache reads and writes and reasoning are priced apart where a vendor does so;
+/// they are parts of `input` and `output`, not additions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Prompt tokens, cached ones included.
+    pub input: u64,
+    /// Completion tokens, reasoning included.
+    pub output: u64,
+    /// Of `input`: read from the vendor's cache.
+    #[serde(default)]
+    pub cache_read: u64,
+    /// Of `input`: written to the vendor's cache.
+    #[serde(default)]
+    pub cache_write: u64,
+    /// Of `output`: reasoning.
+    #[serde(default)]
+    pub reasoning: u64,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// It was done, or met a stop text.
+    Stop,
+    /// It met `max_tokens`.
+    Length,
+    /// The vendor's own filter cut it.
+    ContentFilter,
+}
+
+/// A finished answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The whole text.
+    pub text: String,
+    /// What it used; estimated (upper bound) where a vendor does not say.
+    pub usage: Usage,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// A piece of a streamed answer. The last one is `Done`; its text is the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chunk {
+    /// More text.
+    Text(String),
+    /// The end.
+    Done(Completion),
+}
+
+/// A streamed answer.
+pub type CompletionStream = BoxStream<'static, Result<Chunk, ProviderError>>;
+
+/// What a moderation endpoint said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModerationVerdict {
+    /// Categories that the vendor flagged, in the vendor's words.
+    pub flagged: Vec<String>,
+}
+
+/// How a call to a vendor failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// 429 or "overloaded"; with the vendor's `Retry-After` in seconds.
+    Throttled(Option<u32>),
+    /// No connection, 5xx, timeout, half a stream, an empty answer: may pass.
+    Unavailable,
+    /// The vendor refuses this request (4xx): the next vendor may not.
+    Refused,
+    /// The vendor cannot do this at all (embeddings, moderation).
+    Unsupported,
+}
+
+/// A vendor's failure. `detail` is for the log alone: it may quote the vendor, never a key or a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderError {
+    /// How it failed.
+    pub failure: Failure,
+    /// For the log.
+    pub detail: String,
+    /// Tokens the vendor may have charged before failing, such as half a stream's.
+    pub usage: Option<Usage>,
+}
+
+impl ProviderError {
+    /// A failure with a text for the log.
+    pub fn new(failure: Failure, detail: impl Into<String>) -> Self {
+        Self { failure, detail: detail.into(), usage: None }
+    }
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.failure, self.detail)
+    }
+}
+
+impl std::error::Error for ProviderError {}
+
+/// A vendor of models.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// A whole answer.
+    async fn complete(&self, model: &str, request: &CompletionRequest) -> Result<Completion, ProviderError>;
+
+    /// An answer as it is written.
+    async fn stream(&self, model: &str, request: &CompletionRequest) -> Result<CompletionStream, ProviderError>;
+
+    /// One vector for each text.
+    async fn embed(&self, model: &str, texts: &[String]) -> Result<(Vec<Vec<f32>>, Usage), ProviderError>;
+
+    /// What is harmful in a text.
+    async fn moderate(&self, model: &str, text: &str) -> Result<ModerationVerdict, ProviderError>;
+}
