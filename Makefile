@@ -1,0 +1,62 @@
+# Everything a person types: `make run` to see it work, `make test` before a commit. Tools go into .venv and
+# .local; each is installed once, and again only when its list of versions changes.
+
+PYTHON  ?= python3
+VENV    := .venv
+LOCAL   := $(VENV)/bin/python infra/local
+TOOLS   := $(VENV)/.tools-installed
+DATA    := infra/data.yaml
+SAM     ?= sam
+STACK   ?= persona
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test bench fmt lint build deploy clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(TOOLS) ## install the tools into .venv (done by the others when needed)
+
+$(TOOLS): infra/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on the PATH: install Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; PYTHON=… names another." >&2; exit 1; }
+	@echo "installing the tools of infra/requirements.txt into $(VENV)"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r infra/requirements.txt \
+		|| { echo "error: the tools could not be installed; pip's reason is above." >&2; exit 1; }
+	@touch $@
+
+run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FILE", PERSONA_PROVIDER=openai …
+	@$(LOCAL) up $(ARGS)
+
+test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their own
+	cargo test --workspace --exclude tests
+	$(LOCAL) exec --model smollm -- cargo test -p tests
+
+bench: $(TOOLS) ## measure, against a release build
+	$(LOCAL) exec --release -- cargo bench -p tests
+
+fmt: $(TOOLS) ## format the code
+	cargo fmt
+	$(VENV)/bin/ruff format -q infra/local
+
+lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -q -- -D warnings
+	$(VENV)/bin/ruff check -q infra/local
+	$(VENV)/bin/ruff format -q --check infra/local
+	$(VENV)/bin/cfn-lint template.yaml $(DATA)
+
+build: $(TOOLS) ## release binaries for Lambda, in target/lambda
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo lambda build --release -p functions
+
+deploy: ## deploy to AWS; SAM_ARGS="--guided" the first time
+	@command -v $(SAM) >/dev/null || { echo "error: the AWS SAM CLI is not installed; see https://docs.aws.amazon.com/serverless-application-model/" >&2; exit 1; }
+	@aws sts get-caller-identity >/dev/null 2>&1 || test -n "$$AWS_ACCESS_KEY_ID$$AWS_PROFILE" \
+		|| { echo "error: no AWS credentials: sign in, or set AWS_PROFILE." >&2; exit 1; }
+	$(SAM) build --beta-features
+	$(SAM) deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND $(SAM_ARGS)
+
+clean: ## remove what was built; the model file and the tools stay
+	cargo clean
+	rm -rf .local/logs .local/watch .local/emulator .local/cargo-metadata.json

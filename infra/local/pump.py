@@ -1,0 +1,128 @@
+"""Stands in for Lambda's SQS event source: takes messages, calls the worker, deletes what succeeded."""
+
+import asyncio
+import json
+import logging
+from typing import Any, Protocol
+
+from events import Message, schedule_event, sqs_event
+from mapping import QueueMapping, Schedule
+from sqs import Queue, QueueError
+from wire import Client
+
+# The emulator looks for messages every 100 ms on behalf of a waiting call. Many waiting calls, each at its own
+# phase, find one in 100 / (POLLERS + 1) ms on average, and cost nothing while they wait.
+POLLERS = 20
+WAIT_SECONDS = 10
+STAGGER_SECONDS = 0.1 / POLLERS
+INVOCATION_HEADERS = {"content-type": "application/json"}
+
+log = logging.getLogger("pump")
+
+
+class InvocationError(Exception):
+    """The function failed, or died, or could not be reached: nothing of its batch may be deleted."""
+
+
+class Target(Protocol):
+    """Where functions run: cargo-lambda, or the runtime host of the chaos test."""
+
+    async def invoke(self, function: str, payload: dict[str, Any], timeout: float) -> Any: ...
+
+
+class LambdaEndpoint:
+    """Lambda's Invoke API over HTTP, as cargo-lambda serves it."""
+
+    def __init__(self, url: str) -> None:
+        self._client = Client(url)
+
+    async def invoke(self, function: str, payload: dict[str, Any], timeout: float) -> Any:
+        path = f"/2015-03-31/functions/{function}/invocations"
+        try:
+            answer = await self._client.request("POST", path, json.dumps(payload).encode(), INVOCATION_HEADERS, timeout)
+        except (OSError, EOFError, TimeoutError) as error:
+            raise InvocationError(f"{function}: {type(error).__name__} {error}") from error
+        if answer.status != 200:
+            raise InvocationError(f"{function}: {answer.status} {answer.body.decode(errors='replace')[:500]}")
+        return json.loads(answer.body or b"null")
+
+
+class QueuePump:
+    """One queue to one function, at most `concurrency` invocations at once."""
+
+    def __init__(self, queue: Queue, mapping: QueueMapping, target: Target, concurrency: int) -> None:
+        self._queue = queue
+        self._mapping = mapping
+        self._target = target
+        self._concurrency = concurrency
+        self._room = asyncio.Semaphore(concurrency)
+        self._held = 0  # batches received and not yet answered
+        self._vacancy = asyncio.Event()
+        self._arn = ""
+        self._visibility = 30.0
+
+    async def run(self) -> None:
+        attributes = await self._queue.attributes()
+        self._arn = attributes["QueueArn"]
+        self._visibility = max(1.0, float(attributes["VisibilityTimeout"]))
+        log.info("%s -> %s, visibility %.0f s", self._arn, self._mapping.function, self._visibility)
+        async with asyncio.TaskGroup() as group:
+            for number in range(POLLERS):
+                group.create_task(self._poll(number * STAGGER_SECONDS, group))
+
+    async def _poll(self, delay: float, group: asyncio.TaskGroup) -> None:
+        """Takes no more than there is room for: a message that waits here uses up its visibility."""
+        await asyncio.sleep(delay)
+        while True:
+            while self._held >= self._concurrency:
+                self._vacancy.clear()
+                await self._vacancy.wait()
+            messages = await self._receive(self._concurrency - self._held)
+            size = self._mapping.batch_size
+            for start in range(0, len(messages), size):
+                self._held += 1
+                group.create_task(self._deliver(messages[start : start + size]))
+
+    async def _receive(self, room: int) -> list[Message]:
+        try:
+            return await self._queue.receive(min(10, room * self._mapping.batch_size), WAIT_SECONDS)
+        except (OSError, EOFError, TimeoutError, QueueError) as error:
+            log.warning("receive from %s: %r", self._queue.url, error)
+            await asyncio.sleep(0.2)
+            return []
+
+    async def _deliver(self, batch: list[Message]) -> None:
+        """A batch whose invocation outlives the queue's visibility is given up: it comes again anyhow."""
+        function = self._mapping.function
+        try:
+            async with self._room:
+                answer = await self._target.invoke(function, sqs_event(batch, self._arn), self._visibility)
+            if done := succeeded(batch, answer):
+                await self._queue.delete(done)
+        except InvocationError as error:
+            log.warning("%s", error)
+        except (OSError, EOFError, TimeoutError, QueueError) as error:
+            log.warning("delete from %s: %r", self._queue.url, error)
+        finally:
+            self._held -= 1
+            self._vacancy.set()
+
+
+def succeeded(batch: list[Message], answer: Any) -> list[Message]:
+    """Lambda's rules for partial batch answers: an unknown or empty identifier fails the whole batch."""
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else None
+    failed = {failure.get("itemIdentifier") for failure in failures or []}
+    if not failed <= {message["MessageId"] for message in batch}:
+        log.warning("batchItemFailures names messages that are not in the batch: %s", failed)
+        return []
+    return [message for message in batch if message["MessageId"] not in failed]
+
+
+async def tick(schedule: Schedule, seconds: float, target: Target, region: str) -> None:
+    """Calls a scheduled function, one call at a time, until cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await target.invoke(schedule.function, schedule_event(region, schedule.function), max(60.0, seconds))
+        except InvocationError as error:
+            log.warning("%s", error)

@@ -1,0 +1,84 @@
+"""Applies infra/data.yaml to the emulator; its outputs become the environment that functions read."""
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from console import Trouble
+from settings import ROOT
+
+TEMPLATE = ROOT / "infra" / "data.yaml"
+STACK = "persona-data"
+REQUIRED = (
+    "WORKSPACES_TABLE",
+    "PERSONAS_TABLE",
+    "RUNS_TABLE",
+    "STEPS_QUEUE_URL",
+    "PROVIDERS_SECRET",
+    "SIGNING_SECRET",
+)
+
+
+def client(service: str, env: Mapping[str, str]) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=env["AWS_ENDPOINT_URL"],
+        region_name=env["AWS_REGION"],
+        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=env.get("AWS_SESSION_TOKEN"),
+        config=Config(retries={"total_max_attempts": 3}, connect_timeout=5, read_timeout=30),
+    )
+
+
+async def apply(env: Mapping[str, str], providers: dict[str, Any]) -> dict[str, str]:
+    """Creates every resource and fills the secrets. The answer: `RunsTable` as `RUNS_TABLE`, and so on."""
+    try:
+        outputs = await asyncio.to_thread(_create_stack, client("cloudformation", env))
+        variables = {variable_name(key): value for key, value in outputs.items()}
+        if missing := [name for name in REQUIRED if name not in variables]:
+            raise Trouble(f"infra/data.yaml has no output for {', '.join(missing)}.")
+        await asyncio.to_thread(_fill_secrets, client("secretsmanager", env), variables, providers)
+    except (BotoCoreError, ClientError) as error:
+        raise Trouble(f"The emulator did not accept infra/data.yaml: {error}") from error
+    return variables
+
+
+def variable_name(output: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", output).upper()
+
+
+def _create_stack(cloudformation: Any) -> dict[str, str]:
+    cloudformation.create_stack(
+        StackName=STACK, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+    )
+    try:
+        waiter = cloudformation.get_waiter("stack_create_complete")
+        waiter.wait(StackName=STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    except WaiterError as error:
+        raise Trouble(f"The emulator could not create infra/data.yaml: {_reason(cloudformation) or error}") from error
+    (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _reason(cloudformation: Any) -> str:
+    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    return "; ".join(
+        f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+        for event in events
+        if event["ResourceStatus"].endswith("FAILED") and event.get("ResourceStatusReason")
+    )
+
+
+def _fill_secrets(manager: Any, variables: Mapping[str, str], providers: dict[str, Any]) -> None:
+    manager.put_secret_value(SecretId=variables["PROVIDERS_SECRET"], SecretString=json.dumps(providers))
+    manager.put_secret_value(
+        SecretId=variables["SIGNING_SECRET"], SecretString=json.dumps({"key": secrets.token_urlsafe(32)})
+    )
