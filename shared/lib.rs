@@ -2,10 +2,21 @@
 //!
 //! Read `docs/ARCHITECTURE.md` for the walk through the tree.
 
+pub mod clock;
+pub mod config;
 pub mod error;
 pub mod id;
+pub mod key;
 pub mod money;
 pub mod provider;
+pub mod queue;
+pub mod run;
+pub mod store;
+pub mod tenant;
 
 pub use error::{Error, Result};
 pub use money::Usd;
+pub use tenant::Tenant;
+
+/// The version of the API that this build speaks.
+pub const API_VERSION: &str = "2026-11-01";

@@ -151,6 +151,23 @@ impl Sum for Usd {
     }
 }
 
+/// Storage form: integer micro-dollars, which DynamoDB can add. Use as `#[serde(with = "crate::money::micros")]`.
+pub mod micros {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Usd;
+
+    /// As an integer.
+    pub fn serialize<S: Serializer>(amount: &Usd, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(amount.micros())
+    }
+
+    /// From an integer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Usd, D::Error> {
+        i64::deserialize(deserializer).map(Usd::from_micros)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

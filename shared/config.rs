@@ -1,0 +1,72 @@
+//! Configuration from the environment. Read lazily: a function fails only for what it itself lacks.
+
+use std::{env, time::Duration};
+
+use crate::error::{Error, Result};
+
+/// A name that the deployment must provide; see `infra/data.yaml` and `template.yaml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// Table of workspaces and keys.
+    WorkspacesTable,
+    /// Table of personas.
+    PersonasTable,
+    /// Table of runs.
+    RunsTable,
+    /// URL of the queue of steps.
+    StepsQueueUrl,
+    /// Name of the secret with the model providers.
+    ProvidersSecret,
+    /// Name of the secret that signs cursors.
+    SigningSecret,
+}
+
+impl Setting {
+    /// All of them, as the template's environment names them.
+    pub const ALL: &'static [Self] = &[
+        Self::WorkspacesTable,
+        Self::PersonasTable,
+        Self::RunsTable,
+        Self::StepsQueueUrl,
+        Self::ProvidersSecret,
+        Self::SigningSecret,
+    ];
+
+    /// The environment variable.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::WorkspacesTable => "WORKSPACES_TABLE",
+            Self::PersonasTable => "PERSONAS_TABLE",
+            Self::RunsTable => "RUNS_TABLE",
+            Self::StepsQueueUrl => "STEPS_QUEUE_URL",
+            Self::ProvidersSecret => "PROVIDERS_SECRET",
+            Self::SigningSecret => "SIGNING_SECRET",
+        }
+    }
+
+    /// The value; an error of ours, not of the caller's, when it is missing.
+    pub fn read(self) -> Result<String> {
+        env::var(self.variable())
+            .map_err(|_| Error::internal(format!("{} is not set; template.yaml must give it to this function", self.variable())))
+    }
+}
+
+/// How long a worker holds a step without a sign of life. `PERSONA_LEASE_SECONDS`, default 30.
+pub fn lease() -> Duration {
+    seconds("PERSONA_LEASE_SECONDS", 30.0)
+}
+
+/// How often a tailing reader looks for new events. `PERSONA_POLL_SECONDS`, default 0.1.
+pub fn poll() -> Duration {
+    seconds("PERSONA_POLL_SECONDS", 0.1)
+}
+
+/// Silence after which a stream sends a comment. `PERSONA_KEEP_ALIVE_SECONDS`, default 15.
+pub fn keep_alive() -> Duration {
+    seconds("PERSONA_KEEP_ALIVE_SECONDS", 15.0)
+}
+
+fn seconds(variable: &str, default: f64) -> Duration {
+    let value = env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    Duration::try_from_secs_f64(value).unwrap_or(Duration::from_secs(30))
+}

@@ -1,0 +1,88 @@
+//! A run's events: contiguous, numbered from 1, ended by exactly one terminal event.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{Error, Usd, id::RunId};
+
+/// Most events that one item of the log holds; a reader that resumes within an item looks this far back.
+pub const BATCH_AT_MOST: usize = 32;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventBody {
+    /// The event's name, such as `layer.delta`.
+    pub event: String,
+    /// Its data.
+    pub data: Value,
+}
+
+/// What happened, and as which number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The run's sequence number, from 1 without gaps.
+    pub seq: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: EventBody,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+impl Event {
+    /// The object of the JSON form.
+    pub fn to_object(&self) -> Value {
+        json!({"id": self.seq, "object": "event", "event": self.body.event, "data": self.body.data, "created_at": self.created_at})
+    }
+}
+
+impl EventBody {
+    fn new(event: &str, data: Value) -> Self {
+        Self { event: event.to_owned(), data }
+    }
+
+    /// The first event.
+    pub fn run_started(run: RunId, step: &str) -> Self {
+        Self::new("run.started", json!({"run_id": run, "step": step}))
+    }
+
+    /// A worker began a step.
+    pub fn step_started(step: &str) -> Self {
+        Self::new("step.started", json!({"step": step}))
+    }
+
+    /// A field is known.
+    pub fn layer_delta(path: &str, value: &Value) -> Self {
+        Self::new("layer.delta", json!({"path": path, "value": value}))
+    }
+
+    /// A step ended well.
+    pub fn step_completed(step: &str, tokens: u64, cost: Usd) -> Self {
+        Self::new("step.completed", json!({"step": step, "tokens": tokens, "cost_usd": cost}))
+    }
+
+    /// The consistency check has judged.
+    pub fn check_completed(score: f64, violations: &Value) -> Self {
+        Self::new("check.completed", json!({"score": score, "violations": violations}))
+    }
+
+    /// The end: the persona is there. `data` carries `persona_id` and `total_cost_usd`, and more where it helps.
+    pub fn run_completed(data: Value) -> Self {
+        Self::new("run.completed", data)
+    }
+
+    /// The end: it failed.
+    pub fn run_failed(error: &Error) -> Self {
+        Self::new("run.failed", error.envelope(None))
+    }
+
+    /// The end: its owner cancelled it.
+    pub fn run_cancelled() -> Self {
+        Self::new("run.cancelled", json!({}))
+    }
+
+    /// Whether the log ends here.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.event.as_str(), "run.completed" | "run.failed" | "run.cancelled")
+    }
+}

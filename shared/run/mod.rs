@@ -1,0 +1,343 @@
+//! Runs: every generation is a tracked, replayable run. Types and rules; `store::runs` keeps them, `run::engine` moves them.
+
+
+
+pub mod events;
+
+
+
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    Usd,
+    error::StoredError,
+    id::{KeyId, PersonaId, RunId},
+    key::Mode,
+    money::micros,
+};
+
+/// What a run makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunKind {
+    /// A persona from an intent.
+    #[serde(rename = "persona.create")]
+    PersonaCreate,
+    /// An edit of a persona by instruction.
+    #[serde(rename = "persona.refine")]
+    PersonaRefine,
+    /// One turn of a conversation.
+    #[serde(rename = "conversation.turn")]
+    ConversationTurn,
+    /// A completion over the OpenAI-compatible API.
+    #[serde(rename = "openai.completion")]
+    OpenaiCompletion,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Written; no step has begun.
+    Queued,
+    /// A step has begun.
+    Running,
+    /// Ended well.
+    Completed,
+    /// Ended with `error`.
+    Failed,
+    /// Ended by its owner.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// Whether nothing more will happen.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// Not begun.
+    Pending,
+    /// A worker holds it.
+    Running,
+    /// Done.
+    Completed,
+    /// Done without work: nothing to repair.
+    Skipped,
+    /// Its failure ended the run.
+    Failed,
+}
+
+impl StepStatus {
+    /// Whether its dependants may count on it.
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Completed | Self::Skipped)
+    }
+}
+
+/// One step, small enough to live in the run's header.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepState {
+    /// Where it stands.
+    pub status: StepStatus,
+    /// How many workers have claimed it.
+    pub attempt: u32,
+    /// Until when its worker holds it, milliseconds since the epoch.
+    pub lease: i64,
+    /// How many steps it still waits for.
+    pub waiting: i64,
+    /// The steps it waits for, finished or not.
+    pub needs: Vec<String>,
+    /// Who answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Which model answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Prompt tokens.
+    pub tokens_in: u64,
+    /// Completion tokens.
+    pub tokens_out: u64,
+    /// What it cost.
+    #[serde(with = "micros")]
+    pub cost: Usd,
+    /// From claim to commit.
+    pub latency_ms: u64,
+    /// Whether recorded answers served it.
+    pub cached: bool,
+}
+
+impl StepState {
+    /// A step that waits for `needs`.
+    pub fn pending(needs: Vec<String>) -> Self {
+        Self {
+            status: StepStatus::Pending,
+            attempt: 0,
+            lease: 0,
+            waiting: needs.len() as i64,
+            needs,
+            provider: None,
+            model: None,
+            tokens_in: 0,
+            tokens_out: 0,
+            cost: Usd::ZERO,
+            latency_ms: 0,
+            cached: false,
+        }
+    }
+}
+
+/// Which pipeline a run follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineRef {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// SHA-256 over definition, prompts and schemas.
+    pub digest: String,
+}
+
+/// How a run repeats another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayMode {
+    /// From the recorded exchanges; costs nothing.
+    Exact,
+    /// With the providers, again.
+    Fresh,
+}
+
+/// What a replay repeats, and how it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The run it repeats.
+    pub of: RunId,
+    /// How.
+    pub mode: ReplayMode,
+    /// The repeated run's document digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_digest: Option<String>,
+    /// Whether this run's document has that digest; known at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<bool>,
+    /// The first step whose request differs from the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverged_step: Option<String>,
+}
+
+/// A run's header: everything but input, outputs, events and recordings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    /// Identifier.
+    pub id: RunId,
+    /// What it makes.
+    pub kind: RunKind,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Whether providers or the sandbox answer.
+    pub mode: Mode,
+    /// Which pipeline it follows.
+    pub pipeline: PipelineRef,
+    /// Reproducibility seed.
+    pub seed: u64,
+    /// Hard cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_micros: Option<i64>,
+    /// Spent or reserved; never above the cap.
+    #[serde(with = "micros")]
+    pub committed: Usd,
+    /// Spent.
+    #[serde(with = "micros")]
+    pub cost: Usd,
+    /// Prompt tokens of all steps.
+    pub tokens_in: u64,
+    /// Completion tokens of all steps.
+    pub tokens_out: u64,
+    /// By name.
+    pub steps: BTreeMap<String, StepState>,
+    /// The persona it makes; named from the start so that every write can be repeated.
+    pub persona_id: PersonaId,
+    /// The slug its creator asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// Digest of the finished document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_digest: Option<String>,
+    /// Why it failed, as JSON text (kept out of DynamoDB's type system).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+    /// X-Ray trace of the call that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// Whose call made it.
+    pub created_by: KeyId,
+    /// Number of the last event that a commit wrote; a hint, deltas come between.
+    pub last_seq: u64,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub updated_at: String,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+}
+
+impl Run {
+    /// Hard cap.
+    pub fn budget(&self) -> Option<Usd> {
+        self.budget_micros.map(Usd::from_micros)
+    }
+
+    /// Why it failed.
+    pub fn stored_error(&self) -> Option<StoredError> {
+        self.error.as_deref().and_then(|text| serde_json::from_str(text).ok())
+    }
+
+    /// Whether recorded answers serve it.
+    pub fn is_exact_replay(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.mode == ReplayMode::Exact)
+    }
+
+    /// Steps that may begin now.
+    pub fn ready_steps(&self) -> Vec<String> {
+        self.steps
+            .iter()
+            .filter(|(_, step)| step.status == StepStatus::Pending && step.waiting <= 0)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Steps whose worker has shown no sign of life since before `now` (milliseconds), and those that never began.
+    pub fn stalled_steps(&self, now: i64) -> Vec<String> {
+        let lapsed = self
+            .steps
+            .iter()
+            .filter(|(_, step)| step.status == StepStatus::Running && step.lease < now)
+            .map(|(name, _)| name.clone());
+        self.ready_steps().into_iter().chain(lapsed).collect()
+    }
+
+    /// The object of section 5 of the contract; `input` where the caller reads a single run.
+    pub fn to_object(&self, order: &[String], input: Option<&Value>) -> Value {
+        let known = order.iter().filter(|name| self.steps.contains_key(*name));
+        let rest = self.steps.keys().filter(|name| !order.contains(name));
+        let steps: Vec<Value> = known
+            .chain(rest)
+            .filter_map(|name| self.steps.get(name).map(|step| step_object(name, step)))
+            .collect();
+        let mut object = json!({
+            "id": self.id,
+            "object": "run",
+            "kind": self.kind,
+            "status": self.status,
+            "pipeline": self.pipeline,
+            "seed": self.seed,
+            "budget_usd": self.budget(),
+            "cost_usd": self.cost,
+            "tokens": {"in": self.tokens_in, "out": self.tokens_out},
+            "steps": steps,
+            "output_ref": self.output_ref(),
+            "error": self.stored_error().map(|stored| {
+                crate::Error::from(stored).with_run(self.id).envelope(None)["error"].clone()
+            }),
+            "replay_of": self.replay.as_ref().map(|replay| replay.of),
+            "replay": self.replay.as_ref().map(|replay| json!({
+                "mode": replay.mode,
+                "expected_digest": replay.expected_digest,
+                "matches": replay.matches,
+                "diverged_step": replay.diverged_step,
+            })),
+            "mode": self.mode,
+            "trace_id": self.trace_id,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "started_at": self.started_at,
+            "completed_at": self.completed_at,
+        });
+        if let Some(input) = input {
+            object["input"] = input.clone();
+        }
+        object
+    }
+
+    /// What it made: the persona, or for an exact replay the document's digest alone.
+    fn output_ref(&self) -> Value {
+        if self.status != RunStatus::Completed {
+            return Value::Null;
+        }
+        if self.is_exact_replay() {
+            return json!({"object": "digest", "digest": self.output_digest});
+        }
+        json!({"object": "persona", "id": self.persona_id, "version": 1, "digest": self.output_digest})
+    }
+}
+
+fn step_object(name: &str, step: &StepState) -> Value {
+    json!({
+        "name": name,
+        "status": step.status,
+        "attempt": step.attempt,
+        "provider": step.provider,
+        "model": step.model,
+        "tokens": {"in": step.tokens_in, "out": step.tokens_out},
+        "cost_usd": step.cost,
+        "latency_ms": step.latency_ms,
+        "depends_on": step.needs,
+        "cached": step.cached,
+    })
+}

@@ -1,0 +1,313 @@
+//! Storage: concrete DynamoDB, one file per resource. Every call takes `&Tenant`, but for the look-up of a key.
+//!
+//! Keys of items are made here and nowhere else; each partition begins with the workspace.
+#![expect(clippy::disallowed_methods, reason = "this is the one place that talks to DynamoDB")]
+
+pub mod keys;
+pub mod personas;
+pub mod runs;
+pub mod workspaces;
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef, retry::RetryConfig, timeout::TimeoutConfig},
+    error::{BoxError, ProvideErrorMetadata, SdkError},
+    types::{AttributeValue, TransactWriteItem},
+};
+use backon::{ExponentialBuilder, Retryable};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    config::Setting,
+    error::{Error, Result},
+};
+
+/// An item as DynamoDB has it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// How many rows a query reads at most to fill one page of a filtered list.
+const SCANNED_AT_MOST: usize = 2_000;
+
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// Requests this process has sent to DynamoDB, retries included. A Lambda process serves one call at a time, so the
+/// difference before and after a call is that call's.
+pub fn requests_sent() -> u64 {
+    REQUESTS.load(Ordering::Relaxed)
+}
+
+#[derive(Debug)]
+struct CountRequests;
+
+impl Intercept for CountRequests {
+    fn name(&self) -> &'static str {
+        "CountRequests"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        REQUESTS.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// The tables and the client.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+}
+
+impl Store {
+    /// A store on the account and region (or endpoint) of `aws`.
+    pub fn new(aws: &aws_config::SdkConfig) -> Self {
+        let config = aws_sdk_dynamodb::config::Builder::from(aws)
+            .interceptor(CountRequests)
+            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(30)))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(3))
+                    .operation_attempt_timeout(Duration::from_secs(10))
+                    .build(),
+            )
+            .build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, table: Setting, pk: &str, sk: &str) -> Result<Option<T>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(table.read()?)
+            .set_key(Some(primary_key(pk, sk)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(storage)?;
+        answer.item.map(from_item).transpose()
+    }
+
+    /// Items of one partition whose sort key lies between `from` and `to` (inclusive), all pages.
+    async fn range<T: DeserializeOwned>(&self, table: Setting, pk: &str, from: &str, to: &str) -> Result<Vec<T>> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(table.read()?)
+                .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
+                .expression_attribute_values(":pk", text(pk))
+                .expression_attribute_values(":from", text(from))
+                .expression_attribute_values(":to", text(to))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(storage)?;
+            for item in page.items.unwrap_or_default() {
+                items.push(from_item(item)?);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// One page of a list partition, newest first, after the sort key `after`, of items that `keep` accepts.
+    async fn page<T: DeserializeOwned>(
+        &self,
+        table: Setting,
+        pk: &str,
+        after: Option<&str>,
+        limit: usize,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Page<T>> {
+        let mut start = after.map(|sk| primary_key(pk, sk));
+        let mut page = Page { items: Vec::new(), next: None };
+        let mut scanned = 0;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(table.read()?)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", text(pk))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .limit((limit + 1).max(50) as i32)
+                .set_exclusive_start_key(start.take())
+                .send()
+                .await
+                .map_err(storage)?;
+            for item in answer.items.unwrap_or_default() {
+                scanned += 1;
+                let sk = sort_key(&item);
+                let row: T = from_item(item)?;
+                if !keep(&row) {
+                    continue;
+                }
+                if page.items.len() == limit {
+                    page.next = page.items.last().map(|(sk, _): &(String, T)| sk.clone());
+                    return Ok(page);
+                }
+                page.items.push((sk, row));
+            }
+            start = answer.last_evaluated_key;
+            if let Some(key) = &start
+                && scanned >= SCANNED_AT_MOST
+            {
+                page.next = Some(sort_key(key));
+                return Ok(page);
+            }
+            if start.is_none() {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// All or nothing. Conflicts with other writers are tried again; a failed condition is the caller's to read.
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Refused> {
+        let attempt = || async {
+            self.client
+                .transact_write_items()
+                .set_transact_items(Some(writes.clone()))
+                .send()
+                .await
+                .map_err(Refused::from_sdk)
+        };
+        attempt
+            .retry(contention())
+            .when(|refused| matches!(refused, Refused::Conflict))
+            .await
+            .map(|_| ())
+    }
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// Sort key and row, newest first.
+    pub items: Vec<(String, T)>,
+    /// The sort key after which the next page begins.
+    pub next: Option<String>,
+}
+
+/// Why a transaction wrote nothing.
+#[derive(Debug)]
+enum Refused {
+    /// The conditions at these positions failed; with the item as it was where that was asked for.
+    Conditions(Vec<(usize, Option<Item>)>),
+    /// Another writer was faster; try again.
+    Conflict,
+    /// Anything else.
+    Other(Error),
+}
+
+impl Refused {
+    fn from_sdk(
+        error: SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError>,
+    ) -> Self {
+        let Some(service) = error.as_service_error() else { return Self::Other(storage(error)) };
+        let aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
+            cancelled,
+        ) = service
+        else {
+            let in_progress = service.is_transaction_in_progress_exception();
+            return if in_progress { Self::Conflict } else { Self::Other(storage(error)) };
+        };
+        let reasons = cancelled.cancellation_reasons();
+        let failed: Vec<_> = reasons
+            .iter()
+            .enumerate()
+            .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
+            .map(|(position, reason)| (position, reason.item().cloned()))
+            .collect();
+        if !failed.is_empty() {
+            return Self::Conditions(failed);
+        }
+        let contended = |code: Option<&str>| {
+            matches!(code, Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"))
+        };
+        if reasons.iter().any(|reason| contended(reason.code())) {
+            return Self::Conflict;
+        }
+        Self::Other(storage(error))
+    }
+
+    /// For transactions whose conditions cannot fail.
+    fn into_error(self) -> Error {
+        match self {
+            Self::Conditions(failed) => {
+                Error::internal(format!("conditions {:?} failed", failed.iter().map(|(at, _)| at).collect::<Vec<_>>()))
+            }
+            Self::Conflict => Error::internal("a transaction met other writers too often"),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+fn contention() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(10))
+        .with_max_delay(Duration::from_millis(400))
+        .with_max_times(12)
+}
+
+/// Whether a single-item write met a transaction on the same item; such a write may be sent again.
+fn is_contended<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    error.code() == Some("TransactionConflictException")
+}
+
+/// Any failure of storage is ours; the code and message of DynamoDB go to the log.
+fn storage<E, R>(error: SdkError<E, R>) -> Error
+where
+    E: std::error::Error + Send + Sync + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let code = error.code().unwrap_or("no answer").to_owned();
+    let message = error.message().unwrap_or_default().to_owned();
+    Error::internal(format!("DynamoDB: {code}: {message}")).with_source(Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn primary_key(pk: &str, sk: &str) -> Item {
+    HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+fn sort_key(item: &Item) -> String {
+    item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default()
+}
+
+fn from_item<T: DeserializeOwned>(item: Item) -> Result<T> {
+    serde_dynamo::from_item(item).map_err(|error| Error::internal(format!("an item is not of its shape: {error}")))
+}
+
+fn to_item<T: Serialize>(pk: &str, sk: &str, value: &T) -> Result<Item> {
+    let mut item: Item =
+        serde_dynamo::to_item(value).map_err(|error| Error::internal(format!("not storable: {error}")))?;
+    item.extend(primary_key(pk, sk));
+    Ok(item)
+}
+
+fn to_attribute<T: Serialize>(value: &T) -> Result<AttributeValue> {
+    serde_dynamo::to_attribute_value(value).map_err(|error| Error::internal(format!("not storable: {error}")))
+}
