@@ -57,7 +57,7 @@ pub(super) fn read(intent: &str) -> Brief {
     let language = language_of(&text);
     let mut brief = Brief {
         age: age(&text),
-        pronouns: pronouns(&text),
+        pronouns: pronouns(&text, language),
         line: first_sentence(&text),
         requirements: clauses(&text),
         language,
@@ -69,8 +69,10 @@ pub(super) fn read(intent: &str) -> Brief {
     } else {
         brief.residence = known_place(&text, language);
         brief.occupation = known_occupation(&text, language);
+        let form = brief.occupation.as_ref().and_then(|known| pronouns_of_form(&text, known, language));
+        brief.pronouns = brief.pronouns.or(form);
     }
-    add_known_interests(&text, language, &mut brief.interests);
+    add_known_interests(&likes(&text, brief.occupation.as_ref()), language, &mut brief.interests);
     add_heritage(&text, common, &mut brief);
     brief
 }
@@ -80,7 +82,10 @@ pub(super) fn read(intent: &str) -> Brief {
 /// Small words that tell a language; English is what nothing else claims.
 const TELLING: &[(&str, &[&str])] = &[
     ("en", &["a", "an", "the", "who", "from", "in", "and", "with", "of", "is", "loves", "for", "old"]),
-    ("tr", &["bir", "ve", "yaşında", "yaşındaki", "için", "olan", "çok", "ama", "seven", "yaşayan", "emekli"]),
+    (
+        "tr",
+        &["bir", "ve", "yaşında", "yaşındaki", "için", "olan", "çok", "ama", "seven", "yaşayan", "emekli"],
+    ),
     ("de", &["ein", "eine", "der", "die", "und", "aus", "mit", "ist", "jährige", "jähriger", "liebt", "sie"]),
     ("fr", &["un", "une", "le", "la", "et", "de", "qui", "ans", "dans", "à", "est", "aime", "du"]),
     ("es", &["un", "una", "el", "la", "y", "de", "que", "años", "en", "es", "ama", "con"]),
@@ -216,35 +221,98 @@ fn western_digit(c: char) -> char {
 
 // ---- pronouns
 
-const NEITHER: &[&str] = &["nonbinary", "genderqueer", "genderfluid", "agender", "enby", "they/them"];
-const SHE: &[&str] = &[
-    "woman", "mother", "girl", "lady", "wife", "widow", "daughter", "sister", "grandmother", "queen",
-    "princess", "actress", "businesswoman", "aunt", "she", "her", "hers", "herself", "kadın", "anne", "kız",
-    "frau", "mutter", "femme", "elle", "mujer", "madre", "ella", "donna", "mulher", "mãe", "ela", "женщина",
-    "она", "مرأة", "امرأة", "女性", "彼女", "她", "女", "lehrerin", "jährigen",
-];
-const HE: &[&str] = &[
-    "man", "father", "boy", "gentleman", "husband", "widower", "son", "brother", "grandfather", "king",
-    "prince", "businessman", "uncle", "he", "his", "him", "himself", "adam", "baba", "erkek", "mann",
-    "vater", "homme", "hombre", "padre", "uomo", "homem", "pai", "ele", "мужчина", "он", "رجل", "男性",
-    "他",
+const NEITHER: &[&str] =
+    &["nonbinary", "non-binary", "genderqueer", "genderfluid", "agender", "enby", "they/them"];
+
+/// Words that tell a gender, by language: hers, then his. The same letters mean other things elsewhere
+/// (Turkish `her` is `every`), so that only the brief's own language is looked at.
+const GENDERED: &[(&str, &[&str], &[&str])] = &[
+    (
+        "en",
+        &[
+            "woman",
+            "mother",
+            "mom",
+            "girl",
+            "lady",
+            "wife",
+            "widow",
+            "daughter",
+            "sister",
+            "grandmother",
+            "aunt",
+            "queen",
+            "princess",
+            "actress",
+            "businesswoman",
+            "she",
+            "her",
+            "hers",
+            "herself",
+        ],
+        &[
+            "man",
+            "father",
+            "dad",
+            "boy",
+            "gentleman",
+            "husband",
+            "widower",
+            "son",
+            "brother",
+            "grandfather",
+            "uncle",
+            "king",
+            "prince",
+            "businessman",
+            "guy",
+            "he",
+            "his",
+            "him",
+            "himself",
+        ],
+    ),
+    ("tr", &["kadın", "anne", "kız", "hanım"], &["adam", "baba", "erkek", "bey"]),
+    ("de", &["frau", "mutter", "mädchen", "sie", "ihre"], &["mann", "vater", "junge", "er", "sein", "seine"]),
+    ("fr", &["femme", "mère", "fille", "elle"], &["homme", "père", "garçon", "il"]),
+    ("es", &["mujer", "madre", "chica", "ella"], &["hombre", "padre", "chico", "él"]),
+    ("it", &["donna", "madre", "ragazza", "lei"], &["uomo", "padre", "ragazzo", "lui"]),
+    ("pt", &["mulher", "mãe", "moça", "ela"], &["homem", "pai", "moço", "ele"]),
+    ("ru", &["женщина", "мать", "она", "девушка"], &["мужчина", "отец", "он", "парень"]),
+    ("ar", &["امرأة", "أم", "فتاة", "هي"], &["رجل", "أب", "شاب", "هو"]),
+    ("ja", &["女性", "彼女", "母", "女"], &["男性", "彼", "父", "男"]),
+    ("zh", &["女", "她", "母亲"], &["男", "他", "父亲"]),
 ];
 
-fn pronouns(text: &str) -> Option<&'static str> {
+fn pronouns(text: &str, language: &str) -> Option<&'static str> {
     let lower = text.to_lowercase();
-    if NEITHER.iter().any(|word| lower.contains(word)) || lower.contains("non-binary") {
+    if NEITHER.iter().any(|word| lower.contains(word)) {
         return Some("they/them");
     }
-    let told = words(&lower).find_map(|word| {
-        if SHE.contains(&word) {
+    let (_, hers, his) = GENDERED.iter().find(|(known, ..)| *known == language)?;
+    if ["ja", "zh"].contains(&language) {
+        // No spaces: a word is no token of its own.
+        let told = |marks: &[&str]| marks.iter().any(|mark| lower.contains(mark));
+        return if told(hers) { Some("she/her") } else { told(his).then_some("he/him") };
+    }
+    words(&lower).find_map(|word| {
+        if hers.contains(&word) {
             return Some("she/her");
         }
-        HE.contains(&word).then_some("he/him")
-    });
-    told.or_else(|| {
-        // Scripts without spaces, where a word is no token of its own.
-        let marks = [("女", "she/her"), ("彼女", "she/her"), ("男", "he/him")];
-        marks.iter().find(|(mark, _)| lower.contains(mark)).map(|(_, pronouns)| *pronouns)
+        his.contains(&word).then_some("he/him")
+    })
+}
+
+/// The gender that an occupation's form tells: `Bäckerin`, `panadero`.
+fn pronouns_of_form(text: &str, occupation: &Occupation, language: &str) -> Option<&'static str> {
+    let forms = phrases::of(language).occupations.get(occupation.key.as_ref()?)?;
+    let lower = text.to_lowercase();
+    let told = |form: &str| occurs(&lower, &form.to_lowercase());
+    forms.iter().filter_map(|form| form.split_once('|')).find_map(|(his, hers)| {
+        if told(hers) {
+            return Some("she/her");
+        }
+        told(his).then_some("he/him")
     })
 }
 
@@ -252,23 +320,96 @@ fn pronouns(text: &str) -> Option<&'static str> {
 
 /// Where the noun phrase at a brief's head ends.
 const HEAD_ENDS: &[&str] = &[
-    ", ", " who ", " whose ", " that ", " from ", " in ", " based ", " living ", " with ", " and ", ". ",
-    "; ", ": ", " (", " working ", " running ", " on ", " at ", " named ", " called ", " specializing ",
-    " obsessed ", " but ", " born ", " raised ", " near ",
+    ", ",
+    " who ",
+    " whose ",
+    " that ",
+    " from ",
+    " in ",
+    " based ",
+    " living ",
+    " with ",
+    " and ",
+    ". ",
+    "; ",
+    ": ",
+    " (",
+    " working ",
+    " running ",
+    " on ",
+    " at ",
+    " named ",
+    " called ",
+    " specializing ",
+    " obsessed ",
+    " but ",
+    " born ",
+    " raised ",
+    " near ",
 ];
 const PEOPLE: &[&str] = &[
-    "woman", "man", "person", "mother", "father", "girl", "boy", "guy", "lady", "gentleman", "mom", "dad",
-    "individual", "grandmother", "grandfather", "someone", "character", "teenager", "widow", "widower",
-    "adult", "kid",
+    "woman",
+    "man",
+    "person",
+    "mother",
+    "father",
+    "girl",
+    "boy",
+    "guy",
+    "lady",
+    "gentleman",
+    "mom",
+    "dad",
+    "individual",
+    "grandmother",
+    "grandfather",
+    "someone",
+    "character",
+    "teenager",
+    "widow",
+    "widower",
+    "adult",
+    "kid",
 ];
 const NO_TRADE: &[&str] = &[
-    "homosexual", "gay", "lesbian", "bisexual", "transgender", "straight", "queer", "single", "divorced",
-    "married", "widowed", "young", "old", "elderly", "middle-aged", "year-old", "years-old", "non-binary",
+    "homosexual",
+    "gay",
+    "lesbian",
+    "bisexual",
+    "transgender",
+    "straight",
+    "queer",
+    "single",
+    "divorced",
+    "married",
+    "widowed",
+    "young",
+    "old",
+    "elderly",
+    "middle-aged",
+    "year-old",
+    "years-old",
+    "non-binary",
 ];
 const LOVES: &[&str] = &[
-    " loves ", " love ", " enjoys ", " likes ", " collects ", " collecting ", " passionate about ",
-    " interested in ", " obsessed with ", " practicing ", " practising ", " spends weekends ", " fan of ",
-    " experimenting with ", " excelling in ", " addicted to ", " fond of ", " specializing in ",
+    " loves ",
+    " love ",
+    " enjoys ",
+    " likes ",
+    " collects ",
+    " collecting ",
+    " passionate about ",
+    " interested in ",
+    " obsessed with ",
+    " practicing ",
+    " practising ",
+    " spends weekends ",
+    " fan of ",
+    " experimenting with ",
+    " excelling in ",
+    " addicted to ",
+    " fond of ",
+    " specializing in ",
 ];
 const FIGHTS: &[(&str, &str)] = &[
     (" advocating for ", ""),
@@ -293,7 +434,7 @@ fn read_english(text: &str, common: &Common, brief: &mut Brief) {
         brief.interests.extend(after(rest, mark).and_then(|phrase| hobby(&phrase)));
     }
     for (mark, lead) in FIGHTS {
-        let cause = after(rest, mark).filter(|phrase| phrase.split(' ').count() <= 5);
+        let cause = cause_after(rest, mark).filter(|phrase| phrase.split(' ').count() <= 5);
         brief.causes.extend(cause.and_then(|phrase| slot(&format!("{lead}{phrase}"))));
     }
     brief.interests.truncate(4);
@@ -308,9 +449,20 @@ fn after(text: &str, mark: &str) -> Option<String> {
     slot(&rest[..end])
 }
 
+/// A cause after `mark`: with its place (`women in STEM fields`) unless that would quote `in her community`.
+fn cause_after(text: &str, mark: &str) -> Option<String> {
+    let short = after(text, mark)?;
+    let start = text.find(mark)? + mark.len();
+    let place = text[start..].trim_start().strip_prefix(short.as_str())?.strip_prefix(" in ");
+    let owned = |place: &&str| ["his ", "her ", "their ", "the "].iter().any(|own| place.starts_with(own));
+    let Some(place) = place.filter(|place| !owned(place)) else { return Some(short) };
+    let end = PHRASE_ENDS.iter().filter_map(|stop| place.find(stop)).min().unwrap_or(place.len());
+    slot(&format!("{short} in {}", &place[..end]))
+}
+
 /// A loved thing as a noun: `to hike` is `hiking`, `his garden` is `garden`; long phrases are no hobby.
 fn hobby(phrase: &str) -> Option<String> {
-    let bare = ["to ", "the ", "his ", "her ", "their ", "a ", "an ", "all ", "playing "]
+    let bare = ["to ", "the ", "his ", "her ", "their ", "a ", "an ", "all ", "playing ", "for "]
         .iter()
         .find_map(|lead| phrase.strip_prefix(lead))
         .unwrap_or(phrase);
@@ -418,7 +570,8 @@ fn english_occupation(text: &str, common: &Common) -> Option<Occupation> {
         .filter(|word| !is_no_trade(word.trim_matches([',', '.', '(', ')']), common))
         .collect();
     let person = head.last().is_none_or(|last| {
-        PEOPLE.contains(&last.to_lowercase().trim_end_matches('.')) || last.chars().any(|c| c.is_ascii_digit())
+        PEOPLE.contains(&last.to_lowercase().trim_end_matches('.'))
+            || last.chars().any(|c| c.is_ascii_digit())
     });
     if !person && head.len() <= 6 {
         return slot(&head.join(" ")).map(|words| occupation(&small(&words), "en"));
@@ -468,9 +621,8 @@ fn lookup<'a>(lexicon: &'a Lexicon, text: &str) -> Option<&'a str> {
 /// Whether a spelling begins a word of the text. Scripts without spaces match anywhere.
 fn occurs(text: &str, spelling: &str) -> bool {
     let spaced = spelling.chars().all(|c| (c as u32) < 0x2e80);
-    text.match_indices(spelling).any(|(at, _)| {
-        !spaced || !text[..at].chars().next_back().is_some_and(char::is_alphanumeric)
-    })
+    text.match_indices(spelling)
+        .any(|(at, _)| !spaced || !text[..at].chars().next_back().is_some_and(char::is_alphanumeric))
 }
 
 /// What an occupation's words mean: its key in the lexicon of `language`, and whether it is over.
@@ -522,6 +674,12 @@ fn known_place(text: &str, language: &str) -> Option<String> {
     best.map(|(_, _, name)| name.to_owned())
 }
 
+/// The part of a brief in which interests are looked up: not the occupation, and nothing hated.
+fn likes(text: &str, occupation: Option<&Occupation>) -> String {
+    let liked = text.find(" hates ").map_or(text, |at| &text[..at]);
+    occupation.map_or_else(|| liked.to_owned(), |o| liked.replace(&o.words, ""))
+}
+
 fn add_known_interests(text: &str, language: &str, interests: &mut Vec<String>) {
     let lower = text.to_lowercase();
     for (key, spellings) in &phrases::of(language).interests {
@@ -534,7 +692,12 @@ fn add_known_interests(text: &str, language: &str, interests: &mut Vec<String>) 
 }
 
 fn add_heritage(text: &str, common: &Common, brief: &mut Brief) {
-    let is_word = |word: &str| occurs(&text.to_lowercase(), &word.to_lowercase()) && text.contains(word);
+    let is_word = |word: &str| {
+        text.match_indices(word).any(|(at, _)| {
+            let apart = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
+            apart(text[..at].chars().next_back()) && apart(text[at + word.len()..].chars().next())
+        })
+    };
     brief.heritage.extend(common.heritage.iter().filter(|h| is_word(h)).cloned());
     for (key, culture) in &common.cultures {
         if let Some(demonym) = culture.demonyms.iter().find(|d| is_word(d)) {
@@ -594,8 +757,14 @@ mod tests {
         let cases = [
             ("A mid-50s factory owner based in Delhi, focusing on profits", Some("factory owner")),
             ("A homosexual Black Atheist woman", None),
-            ("A 29-year-old Muslim woman from Egypt, working as a journalist and advocating", Some("journalist")),
-            ("A 45-year-old single mother from Ghana, running a successful textile business and empowering", Some("textile business owner")),
+            (
+                "A 29-year-old Muslim woman from Egypt, working as a journalist and advocating",
+                Some("journalist"),
+            ),
+            (
+                "A 45-year-old single mother from Ghana, running a successful textile business and empowering",
+                Some("textile business owner"),
+            ),
             ("A veteran food critic in his 70s who is known to", Some("veteran food critic")),
             ("A 72-year-old retired engineer from Japan, practicing ikebana", Some("retired engineer")),
             ("Marta Kowalska, a 61-year-old baker from Kraków", Some("baker")),
@@ -629,14 +798,25 @@ mod tests {
 
     #[test]
     fn residences_names_and_pronouns_are_read() {
-        assert_eq!(read("A 27-year-old architect in Rio de Janeiro, interested in x").residence.as_deref(), Some("Rio de Janeiro"));
-        assert_eq!(read("A chef in her 50s who runs a cooking school in Tuscany, sharing").residence.as_deref(), Some("Tuscany"));
-        assert_eq!(read("A woman from Malaysia, advocating for women in STEM fields").residence.as_deref(), Some("Malaysia"));
+        assert_eq!(
+            read("A 27-year-old architect in Rio de Janeiro, interested in x").residence.as_deref(),
+            Some("Rio de Janeiro")
+        );
+        assert_eq!(
+            read("A chef in her 50s who runs a cooking school in Tuscany, sharing").residence.as_deref(),
+            Some("Tuscany")
+        );
+        assert_eq!(
+            read("A woman from Malaysia, advocating for women in STEM fields").residence.as_deref(),
+            Some("Malaysia")
+        );
         assert_eq!(read("A baker named Marta Kowalska from Kraków").name.as_deref(), Some("Marta Kowalska"));
         assert_eq!(read("Elif is a 30-year-old nurse").name.as_deref(), Some("Elif"));
         assert_eq!(read("A retired engineer, her garden and his cat").pronouns, Some("she/her"));
         assert_eq!(read("A non-binary poet with his cat").pronouns, Some("they/them"));
         assert_eq!(read("A poet").pronouns, None);
+        assert_eq!(read("Eine 45-jährige Bäckerin aus Hamburg").pronouns, Some("she/her"));
+        assert_eq!(read("Her sabah denize giren 40 yaşında bir balıkçı").pronouns, None);
     }
 
     proptest::proptest! {

@@ -11,7 +11,8 @@ pub(super) fn reply(person: &Person, persona: &Value, message: &str) -> String {
     let lower = message.to_lowercase();
     if steps_out(&lower) {
         let refusal = persona.pointer("/boundaries/refusal_line").and_then(Value::as_str);
-        return refusal.map_or_else(|| person.one(&person.phrases.boundaries.refusal_line, &mut dice), str::to_owned);
+        return refusal
+            .map_or_else(|| person.one(&person.phrases.boundaries.refusal_line, &mut dice), str::to_owned);
     }
     let greets = bank.greetings.iter().any(|greeting| lower.starts_with(greeting.as_str()));
     let opening = match topic(message) {
@@ -22,7 +23,8 @@ pub(super) fn reply(person: &Person, persona: &Value, message: &str) -> String {
         None => person.one(&bank.plain, &mut dice),
     };
     let line = nearest_sample(persona, message).unwrap_or_else(|| {
-        let lines: Vec<String> = person.phrases.voice.samples.iter().filter(|o| !o.cause).flat_map(|o| o.lines.clone()).collect();
+        let lines: Vec<String> =
+            person.phrases.voice.samples.iter().filter(|o| !o.cause).flat_map(|o| o.lines.clone()).collect();
         person.one(&lines, &mut dice)
     });
     [opening, line, person.one(&bank.ask, &mut dice)].join(&person.phrases.between)
@@ -41,7 +43,8 @@ fn nearest_sample(persona: &Value, message: &str) -> Option<String> {
 
 /// Whether a message asks the persona to leave its role.
 fn steps_out(message: &str) -> bool {
-    let marks = ["ignore previous", "ignore all", "system prompt", "language model", "are you an ai", "yapay zek"];
+    let marks =
+        ["ignore previous", "ignore all", "system prompt", "language model", "are you an ai", "yapay zek"];
     marks.iter().any(|mark| message.contains(mark))
 }
 

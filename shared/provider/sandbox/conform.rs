@@ -58,7 +58,9 @@ impl Fit<'_> {
         let mut schema = schema;
         for _ in 0..DEEPEST {
             let Some(reference) = schema.get("$ref").and_then(Value::as_str) else { break };
-            let Some(target) = reference.strip_prefix('#').and_then(|at| self.root.pointer(at)) else { break };
+            let Some(target) = reference.strip_prefix('#').and_then(|at| self.root.pointer(at)) else {
+                break;
+            };
             schema = target;
         }
         schema.clone()
@@ -84,8 +86,13 @@ impl Fit<'_> {
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
             return Value::Object(told);
         };
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let mut fitted = Map::new();
         for (key, property) in properties {
             let value = told.remove(key);

@@ -146,8 +146,12 @@ fn voice(person: &Person, dice: &mut Dice) -> Value {
     let greeting = person.one(&bank.greeting, dice);
     let catchphrases = person.few(&bank.catchphrases, 2, dice);
     let samples = samples(person, &catchphrases, dice);
-    let said: Vec<&str> =
-        samples.iter().map(|(_, line)| line.as_str()).chain([&*greeting]).chain(catchphrases.iter().map(|c| &**c)).collect();
+    let said: Vec<&str> = samples
+        .iter()
+        .map(|(_, line)| line.as_str())
+        .chain([&*greeting])
+        .chain(catchphrases.iter().map(|c| &**c))
+        .collect();
     json!({
         "tone": tone.map_or("", |t| &t.tone),
         "register": tone.map_or("neutral", |t| &t.register),
@@ -201,7 +205,8 @@ fn never_says(person: &Person, said: &[&str], dice: &mut Dice) -> Vec<String> {
 
 fn history(person: &Person, dice: &mut Dice) -> Value {
     let bank = &person.phrases.history;
-    let mut story = vec![person.one(&bank.origin, dice), person.one(&bank.youth, dice), person.one(&bank.turn, dice)];
+    let mut story =
+        vec![person.one(&bank.origin, dice), person.one(&bank.youth, dice), person.one(&bank.turn, dice)];
     let clause = person.brief.clause.as_ref().filter(|_| person.brief.language == person.writes);
     if let (Some(clause), Some(template)) = (clause, dice.pick(&bank.clause)) {
         story.push(person.fill_with(template, &[("clause", clause)]));
@@ -277,7 +282,15 @@ fn knowledge(person: &Person, dice: &mut Dice) -> Value {
     let bank = &person.phrases.knowledge;
     let mut interests: Vec<String> = person.interests.iter().take(4).cloned().collect();
     if person.writes == "en" {
-        interests.extend(person.brief.causes.iter().filter(|cause| !interests.contains(cause)).cloned().collect::<Vec<_>>());
+        interests.extend(
+            person
+                .brief
+                .causes
+                .iter()
+                .filter(|cause| !interests.contains(cause))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
     }
     let known = |topic: &&String| !interests.iter().any(|interest| topic.contains(interest.as_str()));
     let ignorance: Vec<String> = bank.ignorance.iter().filter(known).cloned().collect();
@@ -323,7 +336,8 @@ fn scenario(person: &Person, dice: &mut Dice) -> Value {
 
 /// Gives a history an event beyond the persona's age, first in the list: what `schema_violation` asks for.
 pub(super) fn contradict(layers: &mut Map<String, Value>, age: u64) {
-    let timeline = layers.get_mut("history").and_then(|h| h.get_mut("timeline")).and_then(Value::as_array_mut);
+    let timeline =
+        layers.get_mut("history").and_then(|h| h.get_mut("timeline")).and_then(Value::as_array_mut);
     let Some(timeline) = timeline else { return };
     let Some(mut last) = timeline.pop() else { return };
     last["age"] = json!((age + 7).min(150));

@@ -93,7 +93,11 @@ impl Provider for Sandbox {
         Ok(answer)
     }
 
-    async fn stream(&self, _model: &str, request: &CompletionRequest) -> Result<CompletionStream, ProviderError> {
+    async fn stream(
+        &self,
+        _model: &str,
+        request: &CompletionRequest,
+    ) -> Result<CompletionStream, ProviderError> {
         let call = Call::of(request);
         self.admit(&call)?;
         let answer = answer(&call);
@@ -140,10 +144,9 @@ impl Sandbox {
     /// Refuses a call as its trigger asks.
     fn admit(&self, call: &Call<'_>) -> Result<(), ProviderError> {
         match call.trigger {
-            Some(Trigger::ProviderUnavailable) if !call.parses_intent() => Err(ProviderError::new(
-                Failure::Unavailable,
-                "the intent asked the sandbox for an outage",
-            )),
+            Some(Trigger::ProviderUnavailable) if !call.parses_intent() => {
+                Err(ProviderError::new(Failure::Unavailable, "the intent asked the sandbox for an outage"))
+            }
             Some(Trigger::Throttled) if self.refuses_first(call) => Err(ProviderError::new(
                 Failure::Throttled(Some(1)),
                 "the intent asked the sandbox to throttle the first call of each step",
@@ -183,10 +186,12 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn of(request: &'a CompletionRequest) -> Self {
         let inputs = Inputs(&request.inputs);
-        let said = || request.messages.iter().rev().find(|m| m.role == Speaker::User).map(|m| m.content.as_str());
+        let said =
+            || request.messages.iter().rev().find(|m| m.role == Speaker::User).map(|m| m.content.as_str());
         let intent = inputs.text("intent").or_else(said).unwrap_or_default();
         let seed = request.inputs.get("seed").and_then(Value::as_u64).or(request.seed).unwrap_or(0);
-        let step = inputs.text("step").map_or_else(|| format!("{:?}", request.role).to_lowercase(), str::to_owned);
+        let step =
+            inputs.text("step").map_or_else(|| format!("{:?}", request.role).to_lowercase(), str::to_owned);
         Self { request, intent, step, seed: seed.to_string(), trigger: trigger(intent), inputs }
     }
 
@@ -223,7 +228,8 @@ impl<'a> Call<'a> {
 }
 
 fn is_layer(key: &str) -> bool {
-    ["identity", "soul", "voice", "history", "relations", "knowledge", "boundaries", "scenario"].contains(&key)
+    ["identity", "soul", "voice", "history", "relations", "knowledge", "boundaries", "scenario"]
+        .contains(&key)
 }
 
 fn answer(call: &Call<'_>) -> Completion {

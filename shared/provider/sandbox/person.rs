@@ -190,13 +190,7 @@ impl Person {
         let of_language =
             || (self.language != "en").then(|| common.of_language.get(&self.language).cloned()).flatten();
         let drawn = dice.pick(&common.any_culture).cloned().unwrap_or_default();
-        self.culture_key = self
-            .brief
-            .culture
-            .clone()
-            .or(of_fixed)
-            .or_else(of_language)
-            .unwrap_or(drawn);
+        self.culture_key = self.brief.culture.clone().or(of_fixed).or_else(of_language).unwrap_or(drawn);
         let culture = common.cultures.get(&self.culture_key);
         let cities = culture.map_or(&[][..], |c| &c.places[..c.places.len().min(4)]);
         let city = dice.pick(cities).cloned().unwrap_or_default();

@@ -241,8 +241,20 @@ const fn yes() -> bool {
     true
 }
 
-const FILES: [(&str, &str); 2] =
-    [("en", include_str!("phrases/en.json")), ("tr", include_str!("phrases/tr.json"))];
+/// The banks by language. English is first: it stands in for every other language.
+const FILES: [(&str, &str); 11] = [
+    ("en", include_str!("phrases/en.json")),
+    ("tr", include_str!("phrases/tr.json")),
+    ("de", include_str!("phrases/de.json")),
+    ("fr", include_str!("phrases/fr.json")),
+    ("es", include_str!("phrases/es.json")),
+    ("it", include_str!("phrases/it.json")),
+    ("pt", include_str!("phrases/pt.json")),
+    ("ja", include_str!("phrases/ja.json")),
+    ("zh", include_str!("phrases/zh.json")),
+    ("ar", include_str!("phrases/ar.json")),
+    ("ru", include_str!("phrases/ru.json")),
+];
 
 /// The languages that have a bank.
 pub(super) fn languages() -> impl Iterator<Item = &'static str> {

@@ -117,7 +117,8 @@ fn json_of(request: &CompletionRequest) -> Value {
 fn persona(intent: &str, language: &str, seed: u64) -> Value {
     let facts = json_of(&intent_parse(intent, language))["facts"].clone();
     let mut persona = json!({});
-    for layer in ["soul", "identity", "voice", "history", "relations", "knowledge", "boundaries", "scenario"] {
+    for layer in ["soul", "identity", "voice", "history", "relations", "knowledge", "boundaries", "scenario"]
+    {
         let mut request = request(&format!("{layer}_draft"), &[layer], intent, language, seed);
         request.inputs["facts"] = facts.clone();
         request.inputs["persona"] = persona.clone();
@@ -139,8 +140,12 @@ fn inconsistencies(persona: &Value, language: &str) -> Vec<String> {
     }
     found.extend(strings(persona).iter().filter(|s| s.trim().is_empty()).map(|_| "an empty text".to_owned()));
     let age = persona["identity"]["age"].as_u64().unwrap();
-    let ages: Vec<u64> =
-        persona["history"]["timeline"].as_array().unwrap().iter().map(|m| m["age"].as_u64().unwrap()).collect();
+    let ages: Vec<u64> = persona["history"]["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["age"].as_u64().unwrap())
+        .collect();
     if !ages.is_sorted() || ages.iter().any(|at| *at > age) {
         found.push(format!("timeline {ages:?} of someone aged {age}"));
     }
@@ -266,7 +271,7 @@ fn two_briefs_and_two_seeds_give_different_personas() {
 fn a_persona_is_the_same_on_every_machine() {
     let digest = Sha256::digest(persona(BRIEFS[0], "en", 42).to_string().as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, "GOLDEN");
+    assert_eq!(hex, "2f3b2683325feb04e0d1082113f6a823a73a6e20bacb2a7098ce9ac1d1feb47b");
 }
 
 #[test]
@@ -323,7 +328,9 @@ fn every_bank_has_enough_of_everything() {
         let bank = phrases::of(language);
         for (key, culture) in &phrases::common().cultures {
             assert!(bank.cultures.contains_key(key), "{language}: culture {key}");
-            assert!(culture.names.he.len() > 5 && culture.names.she.len() > 5 && culture.names.family.len() > 5);
+            assert!(
+                culture.names.he.len() > 5 && culture.names.she.len() > 5 && culture.names.family.len() > 5
+            );
         }
         for key in english.interests.keys() {
             assert!(bank.interests.contains_key(key), "{language}: interest {key}");
@@ -336,10 +343,19 @@ fn every_bank_has_enough_of_everything() {
         }
         let plain = bank.voice.samples.iter().filter(|o| !o.cause).count();
         assert!(plain >= 7, "{language}: {plain} occasions");
-        assert!(bank.history.child.len() >= 3 && bank.history.youth_events.len() >= 2 && bank.history.adult.len() >= 2);
-        assert!(bank.relations.iter().filter(|b| !b.family && !b.adult).count() >= 2, "{language}: relations");
+        assert!(
+            bank.history.child.len() >= 3
+                && bank.history.youth_events.len() >= 2
+                && bank.history.adult.len() >= 2
+        );
+        assert!(
+            bank.relations.iter().filter(|b| !b.family && !b.adult).count() >= 2,
+            "{language}: relations"
+        );
         assert!(bank.relations.iter().any(|b| b.family) && bank.fields.contains_key("general"));
-        assert!(bank.voice.never_says.len() >= 6 && bank.soul.values.len() >= 4 && bank.soul.beliefs.len() >= 3);
+        assert!(
+            bank.voice.never_says.len() >= 6 && bank.soul.values.len() >= 4 && bank.soul.beliefs.len() >= 3
+        );
     }
 }
 
@@ -384,7 +400,9 @@ async fn an_outage_begins_after_intent_parse() {
 
 #[test]
 fn a_schema_violation_survives_the_repair_and_is_valid_json_schema() {
-    for intent in [with(Trigger::SchemaViolation), "A 150-year-old tree spirit [[trigger:schema_violation]]".into()] {
+    for intent in
+        [with(Trigger::SchemaViolation), "A 150-year-old tree spirit [[trigger:schema_violation]]".into()]
+    {
         for step in ["history_draft", "repair"] {
             let history = json_of(&request(step, &["history"], &intent, "en", 1))["history"].clone();
             assert!(jsonschema::is_valid(&layer_schema("history"), &history));
@@ -493,11 +511,4 @@ proptest! {
         let found = inconsistencies(&persona, language);
         prop_assert!(found.is_empty(), "{found:?}\n{persona:#}");
     }
-}
-#[test]
-#[ignore]
-fn zz_show() {
-    let langs = std::env::var("SHOW").unwrap_or("en".into());
-    let which: Vec<usize> = std::env::var("BRIEFS").unwrap_or("1,4,10".into()).split(',').map(|n| n.parse().unwrap()).collect();
-    for l in langs.split(',') { for b in &which { println!("{}\n{:#}", BRIEFS[*b], persona(BRIEFS[*b], l, 11)); println!("{}", json_of(&intent_parse(BRIEFS[*b], l))); } }
 }
