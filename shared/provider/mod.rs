@@ -1,5 +1,7 @@
 //! Model providers: one trait, one file per vendor, and a router with fallback, retry and circuit breaker.
 
+pub mod sandbox;
+
 use std::fmt;
 
 use async_trait::async_trait;
