@@ -5,6 +5,7 @@
 pub mod error;
 pub mod id;
 pub mod money;
+pub mod persona;
 pub mod provider;
 
 pub use error::{Error, Result};
