@@ -6,6 +6,7 @@ pub mod error;
 pub mod id;
 pub mod money;
 pub mod persona;
+pub mod pipeline;
 pub mod provider;
 
 pub use error::{Error, Result};
