@@ -1,12 +1,17 @@
 //! The persona: its eight layers, what makes each valid, and the pure functions over the document.
 
+pub mod diff;
 pub mod digest;
+pub mod fingerprint;
 pub mod language;
 mod layer;
 mod layers;
 pub mod schema;
+pub mod slug;
+pub mod yaml;
 
 pub use digest::digest;
+pub use fingerprint::Fingerprint;
 pub use layer::{Layer, UnknownLayer};
 pub use layers::{
     Boundaries, History, Identity, Knowledge, Layers, Moment, Register, Relation, Sample, Scenario,
