@@ -8,6 +8,8 @@ pub mod error;
 pub mod id;
 pub mod key;
 pub mod money;
+pub mod persona;
+pub mod pipeline;
 pub mod provider;
 pub mod queue;
 pub mod run;
