@@ -22,7 +22,7 @@ $(TOOLS): infra/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; PYTHON=… names another." >&2; exit 1; }
 	@echo "installing the tools of infra/requirements.txt into $(VENV)"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r infra/requirements.txt \
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-compile --no-deps -r infra/requirements.txt \
 		|| { echo "error: the tools could not be installed; pip's reason is above." >&2; exit 1; }
 	@touch $@
 

@@ -15,6 +15,7 @@ import demo
 import model_file
 import providers
 from console import Trouble, note, say
+from processes import die_with_parent
 from pump import LambdaEndpoint
 from runtime_host import Killing, RuntimeHost
 from settings import PORT_VARIABLES, ROOT, Ports, fixed_ports, free_ports, require_free, require_tools
@@ -117,7 +118,9 @@ async def _together(stack: Stack, work: asyncio.Future[int]) -> int:
 
 async def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
     try:
-        process = await asyncio.create_subprocess_exec(*command, env=dict(env), start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            *command, env=dict(env), start_new_session=True, preexec_fn=die_with_parent()
+        )
     except OSError as error:
         raise Trouble(f"{command[0]} cannot be started: {error.strerror}.") from error
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import random
 from typing import Any, Protocol
 
 from events import Message, schedule_event, sqs_event
@@ -10,11 +11,12 @@ from mapping import QueueMapping, Schedule
 from sqs import Queue, QueueError
 from wire import Client
 
-# The emulator looks for messages every 100 ms on behalf of a waiting call. Many waiting calls, each at its own
-# phase, find one in 100 / (POLLERS + 1) ms on average, and cost nothing while they wait.
+# The emulator looks for messages every 100 ms on behalf of a waiting call. Many waiting calls at different phases
+# find one sooner, and cost nothing while they wait; a pause at random between calls keeps the phases apart.
+# What a step sends is found at once all the same: the pump looks again, without waiting, when an invocation ends.
 POLLERS = 20
-WAIT_SECONDS = 10
-STAGGER_SECONDS = 0.1 / POLLERS
+WAIT_SECONDS = 2
+PHASE_SECONDS = 0.1
 INVOCATION_HEADERS = {"content-type": "application/json"}
 
 log = logging.getLogger("pump")
@@ -67,45 +69,55 @@ class QueuePump:
         self._visibility = max(1.0, float(attributes["VisibilityTimeout"]))
         log.info("%s -> %s, visibility %.0f s", self._arn, self._mapping.function, self._visibility)
         async with asyncio.TaskGroup() as group:
-            for number in range(POLLERS):
-                group.create_task(self._poll(number * STAGGER_SECONDS, group))
+            for _ in range(POLLERS):
+                group.create_task(self._poll(group))
 
-    async def _poll(self, delay: float, group: asyncio.TaskGroup) -> None:
-        """Takes no more than there is room for: a message that waits here uses up its visibility."""
-        await asyncio.sleep(delay)
+    async def _poll(self, group: asyncio.TaskGroup) -> None:
+        found = False
         while True:
+            if not found:
+                await asyncio.sleep(random.uniform(0, PHASE_SECONDS))
             while self._held >= self._concurrency:
                 self._vacancy.clear()
                 await self._vacancy.wait()
-            messages = await self._receive(self._concurrency - self._held)
-            size = self._mapping.batch_size
-            for start in range(0, len(messages), size):
-                self._held += 1
-                group.create_task(self._deliver(messages[start : start + size]))
+            found = await self._take(WAIT_SECONDS, group)
 
-    async def _receive(self, room: int) -> list[Message]:
+    async def _take(self, wait_seconds: int, group: asyncio.TaskGroup) -> bool:
+        """Receives no more than there is room for: a message that waits here uses up its visibility."""
+        size = self._mapping.batch_size
+        most = min(10, (self._concurrency - self._held) * size)
+        if most <= 0:
+            return False
         try:
-            return await self._queue.receive(min(10, room * self._mapping.batch_size), WAIT_SECONDS)
+            messages = await self._queue.receive(most, wait_seconds)
         except (OSError, EOFError, TimeoutError, QueueError) as error:
             log.warning("receive from %s: %r", self._queue.url, error)
-            await asyncio.sleep(0.2)
-            return []
+            return False
+        for start in range(0, len(messages), size):
+            self._held += 1
+            group.create_task(self._deliver(messages[start : start + size], group))
+        return bool(messages)
 
-    async def _deliver(self, batch: list[Message]) -> None:
+    async def _deliver(self, batch: list[Message], group: asyncio.TaskGroup) -> None:
         """A batch whose invocation outlives the queue's visibility is given up: it comes again anyhow."""
         function = self._mapping.function
         try:
             async with self._room:
                 answer = await self._target.invoke(function, sqs_event(batch, self._arn), self._visibility)
             if done := succeeded(batch, answer):
-                await self._queue.delete(done)
+                group.create_task(self._delete(done))
         except InvocationError as error:
             log.warning("%s", error)
-        except (OSError, EOFError, TimeoutError, QueueError) as error:
-            log.warning("delete from %s: %r", self._queue.url, error)
         finally:
             self._held -= 1
             self._vacancy.set()
+        await self._take(0, group)
+
+    async def _delete(self, messages: list[Message]) -> None:
+        try:
+            await self._queue.delete(messages)
+        except (OSError, EOFError, TimeoutError, QueueError) as error:
+            log.warning("delete from %s: %r", self._queue.url, error)
 
 
 def succeeded(batch: list[Message], answer: Any) -> list[Message]:

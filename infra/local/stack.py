@@ -127,7 +127,8 @@ def _environment(plan: Plan) -> dict[str, str]:
         env["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"] = f"https://bedrock-runtime.{env['AWS_REGION']}.amazonaws.com"
         return env
     env.pop("AWS_SESSION_TOKEN", None)
-    return env | {"AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    return env | keys | {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
 
 def _providers(plan: Plan, model: model_file.Model | None, env: Mapping[str, str]) -> providers.Document:
@@ -257,6 +258,7 @@ async def until_interrupted(work: Callable[[], Awaitable[int]]) -> int:
 
     def interrupt(number: int) -> None:
         if not received:
+            note("stopping what was started")
             received.append(number)
             task.cancel()
 
