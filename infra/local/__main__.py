@@ -50,6 +50,7 @@ def _add_exec(execute: argparse.ArgumentParser) -> None:
     execute.add_argument("--processes", type=int, default=0, help="run steps in the runtime host, with so many workers")
     execute.add_argument("--kill-every", metavar="0.3-1.5s", help="and kill one of them at random, this often")
     execute.add_argument("--kill-log", type=Path, help="where kills are written; PERSONA_KILL_LOG names it")
+    execute.add_argument("--visibility", type=int, help="seconds until a message that failed comes again")
     execute.add_argument("--keep", action="store_true", help="keep the logs of a success too")
     execute.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     execute.set_defaults(run=commands.execute)

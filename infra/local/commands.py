@@ -82,6 +82,7 @@ async def execute(options: argparse.Namespace) -> int:
         pump=options.pump,
         worker_processes=options.processes or (8 if killing else 0),
         killing=killing,
+        visibility=options.visibility,
     )
 
     async def work() -> int:

@@ -10,6 +10,7 @@ class QueueMapping:
     variable: str
     function: str
     batch_size: int = 1
+    timeout_seconds: float = 900
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,11 @@ class QueuePump:
         self._held = 0  # batches received and not yet answered
         self._vacancy = asyncio.Event()
         self._arn = ""
-        self._visibility = 30.0
 
     async def run(self) -> None:
         attributes = await self._queue.attributes()
         self._arn = attributes["QueueArn"]
-        self._visibility = max(1.0, float(attributes["VisibilityTimeout"]))
-        log.info("%s -> %s, visibility %.0f s", self._arn, self._mapping.function, self._visibility)
+        log.info("%s -> %s, visibility %s s", self._arn, self._mapping.function, attributes["VisibilityTimeout"])
         async with asyncio.TaskGroup() as group:
             for _ in range(POLLERS):
                 group.create_task(self._poll(group))
@@ -99,11 +97,11 @@ class QueuePump:
         return bool(messages)
 
     async def _deliver(self, batch: list[Message], group: asyncio.TaskGroup) -> None:
-        """A batch whose invocation outlives the queue's visibility is given up: it comes again anyhow."""
-        function = self._mapping.function
+        """What fails is left alone: it comes again when the queue's visibility timeout is over."""
+        to = self._mapping
         try:
             async with self._room:
-                answer = await self._target.invoke(function, sqs_event(batch, self._arn), self._visibility)
+                answer = await self._target.invoke(to.function, sqs_event(batch, self._arn), to.timeout_seconds)
             if done := succeeded(batch, answer):
                 group.create_task(self._delete(done))
         except InvocationError as error:

@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from console import Trouble
+from mapping import QUEUES
 from settings import ROOT
 
 TEMPLATE = ROOT / "infra" / "data.yaml"
@@ -38,26 +39,29 @@ def client(service: str, env: Mapping[str, str]) -> Any:
     )
 
 
-async def apply(env: Mapping[str, str], providers: dict[str, Any]) -> dict[str, str]:
-    """Creates every resource and fills the secrets. The answer: `RunsTable` as `RUNS_TABLE`, and so on."""
+async def apply(env: Mapping[str, str], providers: dict[str, Any], visibility: int | None) -> dict[str, str]:
+    """Creates every resource and fills the secrets. The answer: the outputs, as variables."""
     try:
         outputs = await asyncio.to_thread(_create_stack, client("cloudformation", env))
         variables = {variable_name(key): value for key, value in outputs.items()}
         if missing := [name for name in REQUIRED if name not in variables]:
             raise Trouble(f"infra/data.yaml has no output for {', '.join(missing)}.")
         await asyncio.to_thread(_fill_secrets, client("secretsmanager", env), variables, providers)
+        if visibility is not None:
+            await asyncio.to_thread(_hide_messages_for, client("sqs", env), variables, visibility)
     except (BotoCoreError, ClientError) as error:
         raise Trouble(f"The emulator did not accept infra/data.yaml: {error}") from error
     return variables
 
 
 def variable_name(output: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", output).upper()
+    """`RunsTableName` is read as `RUNS_TABLE`, `StepsQueueUrl` as `STEPS_QUEUE_URL`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", output).upper().removesuffix("_NAME")
 
 
 def _create_stack(cloudformation: Any) -> dict[str, str]:
     cloudformation.create_stack(
-        StackName=STACK, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+        StackName=STACK, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_AUTO_EXPAND"]
     )
     try:
         waiter = cloudformation.get_waiter("stack_create_complete")
@@ -75,6 +79,12 @@ def _reason(cloudformation: Any) -> str:
         for event in events
         if event["ResourceStatus"].endswith("FAILED") and event.get("ResourceStatusReason")
     )
+
+
+def _hide_messages_for(sqs: Any, variables: Mapping[str, str], seconds: int) -> None:
+    """A failed message comes again after the cloud's hour and a half; tests have less patience."""
+    for each in QUEUES:
+        sqs.set_queue_attributes(QueueUrl=variables[each.variable], Attributes={"VisibilityTimeout": str(seconds)})
 
 
 def _fill_secrets(manager: Any, variables: Mapping[str, str], providers: dict[str, Any]) -> None:

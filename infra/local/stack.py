@@ -45,6 +45,7 @@ class Plan:
     pump: bool = True
     worker_processes: int = 0
     killing: Killing | None = None
+    visibility: int | None = None
 
 
 @dataclass
@@ -80,7 +81,7 @@ async def running(plan: Plan) -> AsyncIterator[Stack]:
         env = _environment(plan)
         await _start_services(plan, family, env, model)
         note("creating the resources of infra/data.yaml")
-        env |= await resources.apply(env, _providers(plan, model, env))
+        env |= await resources.apply(env, _providers(plan, model, env), plan.visibility)
         note("starting the functions under cargo-lambda")
         await functions.start(family, built, env, plan.state, plan.ports.http, plan.concurrency)
         tasks += _event_sources(plan, built, env)
