@@ -2,8 +2,11 @@
 //!
 //! Read `docs/ARCHITECTURE.md` for the walk through the tree.
 
+pub mod app;
 pub mod clock;
 pub mod config;
+pub mod consistency;
+pub mod cursor;
 pub mod error;
 pub mod id;
 pub mod key;

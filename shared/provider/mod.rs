@@ -1,6 +1,12 @@
 //! Model providers: one trait, one file per vendor, and a router with fallback, retry and circuit breaker.
 
+mod candidate;
+mod models;
 pub mod sandbox;
+
+pub use candidate::{Candidate, Price};
+pub use models::Models;
+
 
 use std::fmt;
 

@@ -1,11 +1,15 @@
 //! Runs: every generation is a tracked, replayable run. Types and rules; `store::runs` keeps them, `run::engine` moves them.
 
-
-
+mod answer;
+mod create;
+mod engine;
 pub mod events;
+mod step;
+mod tail;
 
-
-
+pub use create::{CreatePersona, Overrides, ReplayRequest, Started, cancel, create, replay, wait_seconds};
+pub use engine::{Engine, reap};
+pub use tail::Tail;
 
 use std::collections::BTreeMap;
 

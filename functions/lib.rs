@@ -1,0 +1,71 @@
+//! The catalogue: every route and every worker, and what each needs. The `[[bin]]` list, the cargo-lambda router,
+//! `template.yaml` and `docs/openapi.json` are held equal to it by `catalogue_test.rs`.
+
+pub mod admin;
+pub mod fallback;
+pub mod personas;
+pub mod pipelines;
+pub mod runs;
+pub mod serve;
+pub mod workers;
+pub mod workspace;
+
+#[cfg(test)]
+mod catalogue_test;
+
+use persona::{config::Setting, key::Scope};
+
+/// One route of the API and the Lambda behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// Name of the binary.
+    pub bin: &'static str,
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path with `{parameters}`.
+    pub path: &'static str,
+    /// One line for the documentation.
+    pub summary: &'static str,
+    /// What a key needs to call it.
+    pub scope: Scope,
+    /// Whether the answer may be a stream.
+    pub streaming: bool,
+    /// Query values that it reads; any other is 400.
+    pub query: &'static [&'static str],
+    /// The JSON Schema of its body; `None` where it reads none.
+    pub body: Option<&'static str>,
+    /// What its environment must have.
+    pub settings: &'static [Setting],
+}
+
+/// A Lambda without a route.
+#[derive(Debug, Clone, Copy)]
+pub struct Worker {
+    /// Name of the binary.
+    pub bin: &'static str,
+    /// One line for the documentation.
+    pub summary: &'static str,
+    /// What its environment must have.
+    pub settings: &'static [Setting],
+}
+
+/// Every route.
+pub const ROUTES: &[&Route] = &[
+    &personas::create::ROUTE,
+    &personas::list::ROUTE,
+    &personas::get::ROUTE,
+    &personas::delete::ROUTE,
+    &runs::list::ROUTE,
+    &runs::get::ROUTE,
+    &runs::events::ROUTE,
+    &runs::cancel::ROUTE,
+    &runs::replay::ROUTE,
+    &runs::diff::ROUTE,
+    &workspace::get::ROUTE,
+    &pipelines::list::ROUTE,
+    &pipelines::get::ROUTE,
+];
+
+/// Every other Lambda.
+pub const WORKERS: &[&Worker] =
+    &[&fallback::WORKER, &workers::steps::WORKER, &workers::reaper::WORKER, &admin::create_workspace::WORKER];

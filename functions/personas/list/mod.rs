@@ -1,0 +1,56 @@
+//! `GET /v1/personas`: a page of personas, newest first.
+
+use persona::{
+    Result,
+    app::App,
+    config::Setting,
+    cursor,
+    key::Scope,
+    store::personas::{PersonaEntry, Visibility},
+};
+
+use super::access;
+use crate::{
+    Route,
+    serve::{Call, Reply},
+};
+
+/// The route.
+pub const ROUTE: Route = Route {
+    bin: "personas-list",
+    method: "GET",
+    path: "/v1/personas",
+    summary: "List personas.",
+    scope: Scope::Read,
+    streaming: false,
+    query: &["limit", "cursor", "visibility", "language", "q"],
+    body: None,
+    settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::SigningSecret],
+};
+
+/// Filters by visibility, language, and words of name and summary.
+pub async fn handle(app: App, call: Call) -> Result<Reply> {
+    let limit = call.query.limit()?;
+    let visibility: Option<Visibility> = call.query.one_of("visibility", "private, workspace, public")?;
+    let language = call.query.get("language");
+    let words = call.query.get("q").map(str::to_lowercase);
+    let filters = call.query.filters();
+    let scope = cursor::Scope { tenant: call.caller.tenant(), route: ROUTE.bin, filters: &filters };
+    let after = match call.query.get("cursor") {
+        Some(text) => Some(cursor::open(app.signing_key().await?, &scope, text)?),
+        None => None,
+    };
+    let keep = |entry: &PersonaEntry| {
+        access::may_see(&call.caller, entry)
+            && visibility.is_none_or(|wanted| entry.visibility == wanted)
+            && language.is_none_or(|wanted| entry.language == wanted)
+            && words.as_deref().is_none_or(|words| words.split_whitespace().all(|word| entry.search.contains(word)))
+    };
+    let page = app.store().await.personas(call.caller.tenant(), after.as_deref(), limit, keep).await?;
+    let next = match &page.next {
+        Some(position) => Some(cursor::sign(app.signing_key().await?, &scope, position)),
+        None => None,
+    };
+    let data = page.items.iter().map(|(_, entry)| entry.document()).collect::<Result<Vec<_>>>()?;
+    Ok(Reply::list(data, next))
+}

@@ -1,0 +1,7 @@
+//! Routes of `/v1/personas`.
+
+mod access;
+pub mod create;
+pub mod delete;
+pub mod get;
+pub mod list;

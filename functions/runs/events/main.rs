@@ -1,0 +1,7 @@
+//! Entry of the Lambda behind `runs-events`.
+use functions::{runs::events::{ROUTE, handle}, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    serve::route(&ROUTE, handle).await
+}

@@ -1,0 +1,7 @@
+//! Entry of the Lambda behind `runs-list`.
+use functions::{runs::list::{ROUTE, handle}, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    serve::route(&ROUTE, handle).await
+}

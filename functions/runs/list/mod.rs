@@ -1,0 +1,59 @@
+//! `GET /v1/runs`: a page of runs, newest first.
+
+use persona::{
+    Result,
+    app::App,
+    config::Setting,
+    cursor,
+    key::Scope,
+    run::{RunKind, RunStatus},
+    store::runs::RunEntry,
+};
+
+use crate::{
+    Route,
+    serve::{Call, Reply},
+};
+
+/// The route.
+pub const ROUTE: Route = Route {
+    bin: "runs-list",
+    method: "GET",
+    path: "/v1/runs",
+    summary: "List runs.",
+    scope: Scope::Read,
+    streaming: false,
+    query: &["limit", "cursor", "kind", "status", "persona", "conversation"],
+    body: None,
+    settings: &[Setting::WorkspacesTable, Setting::RunsTable, Setting::SigningSecret],
+};
+
+/// Filters by kind, status and persona.
+pub async fn handle(app: App, call: Call) -> Result<Reply> {
+    let limit = call.query.limit()?;
+    let kinds = "persona.create, persona.refine, conversation.turn, openai.completion";
+    let kind: Option<RunKind> = call.query.one_of("kind", kinds)?;
+    let status: Option<RunStatus> = call.query.one_of("status", "queued, running, completed, failed, cancelled")?;
+    let persona = call.query.get("persona");
+    let conversation = call.query.get("conversation");
+    let filters = call.query.filters();
+    let scope = cursor::Scope { tenant: call.caller.tenant(), route: ROUTE.bin, filters: &filters };
+    let after = match call.query.get("cursor") {
+        Some(text) => Some(cursor::open(app.signing_key().await?, &scope, text)?),
+        None => None,
+    };
+    let keep = |entry: &RunEntry| {
+        kind.is_none_or(|wanted| entry.kind == wanted)
+            && status.is_none_or(|wanted| if wanted.is_final() { entry.status == wanted } else { !entry.status.is_final() })
+            && persona.is_none_or(|wanted| entry.persona_id.to_string() == wanted)
+            // No run belongs to a conversation yet.
+            && conversation.is_none()
+    };
+    let page = app.store().await.runs(call.caller.tenant(), after.as_deref(), limit, keep).await?;
+    let next = match &page.next {
+        Some(position) => Some(cursor::sign(app.signing_key().await?, &scope, position)),
+        None => None,
+    };
+    let wanted = page.items.iter().filter(|(_, run)| status.is_none_or(|wanted| run.status == wanted));
+    Ok(Reply::list(wanted.map(|(_, run)| run.to_object(&run.step_order(), None)).collect(), next))
+}

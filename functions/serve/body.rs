@@ -1,0 +1,55 @@
+//! Bodies of answers: whole, or events as they come. A streamed body never errors.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http_body::Frame;
+
+use super::reply::EventSource;
+
+type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+/// The body of an answer.
+pub(super) enum ReplyBody {
+    Whole(Option<Bytes>),
+    Events(Pieces),
+}
+
+impl ReplyBody {
+    pub(super) fn whole(text: String) -> Self {
+        Self::Whole((!text.is_empty()).then(|| Bytes::from(text)))
+    }
+
+    pub(super) fn events(source: Box<EventSource>) -> Self {
+        let pieces = stream::unfold(source, |mut source| async move {
+            let piece = source.next_piece().await?;
+            Some((Bytes::from(piece), source))
+        });
+        Self::Events(pieces.boxed())
+    }
+
+    /// For the buffered runtime, whose routes never stream.
+    pub(super) fn into_buffered(self) -> lambda_http::Body {
+        match self {
+            Self::Whole(Some(bytes)) => lambda_http::Body::Text(String::from_utf8_lossy(&bytes).into_owned()),
+            Self::Whole(None) | Self::Events(_) => lambda_http::Body::Empty,
+        }
+    }
+}
+
+impl http_body::Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Events(pieces) => pieces.poll_next_unpin(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+}

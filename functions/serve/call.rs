@@ -1,0 +1,258 @@
+//! One call: who calls, and what was sent, parsed and checked.
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use http::{HeaderMap, header};
+use lambda_http::{Request, RequestExt};
+use persona::{
+    Error, Result,
+    error::{Code, Detail},
+    id::{Id, Kind, RequestId},
+    key::Caller,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::Route;
+
+/// One authenticated call with its body.
+#[derive(Debug)]
+pub struct Call<B = ()> {
+    /// Who calls.
+    pub caller: Caller,
+    /// The parsed body; `()` where the route reads none.
+    pub body: B,
+    /// The call's id.
+    pub request_id: RequestId,
+    /// X-Ray trace.
+    pub trace_id: Option<String>,
+    /// Query values, known ones only.
+    pub query: Query,
+    /// Headers as sent.
+    pub headers: HeaderMap,
+    path: BTreeMap<String, String>,
+}
+
+/// Query values of a call.
+#[derive(Debug, Default)]
+pub struct Query(BTreeMap<String, String>);
+
+impl<B: DeserializeOwned> Call<B> {
+    pub(super) fn parse(route: &Route, caller: Caller, request_id: RequestId, request: &Request) -> Result<Self> {
+        let path = path_values(route.path, request.uri().path(), request.raw_http_path());
+        Ok(Self {
+            caller,
+            body: parse_body(route, request)?,
+            request_id,
+            trace_id: super::trace_id(request),
+            query: Query::parse(route, request)?,
+            headers: request.headers().clone(),
+            path,
+        })
+    }
+}
+
+impl<B> Call<B> {
+    /// The value of a path parameter.
+    pub fn path(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// A path parameter as an id; what is no id at all is unknown.
+    pub fn id<K: Kind>(&self, name: &str, what: &str) -> Result<Id<K>> {
+        self.path(name).parse().map_err(|_| Error::not_found(what, self.path(name)))
+    }
+
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether `Accept` asks for this media type by name.
+    pub fn accepts(&self, media: &str) -> bool {
+        let accept = self.header("accept").unwrap_or_default();
+        accept.split(',').any(|part| part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
+    }
+}
+
+/// Matches the path against the route's pattern: API Gateway, cargo-lambda and function URLs name parameters
+/// differently, the path itself is the same everywhere.
+fn path_values(pattern: &str, path: &str, raw: &str) -> BTreeMap<String, String> {
+    let path = if raw.is_empty() { path } else { raw };
+    let at = path.find("/v1/").unwrap_or(0);
+    pattern
+        .split('/')
+        .zip(path[at..].split('/'))
+        .filter_map(|(name, value)| {
+            let name = name.strip_prefix('{')?.strip_suffix('}')?;
+            Some((name.to_owned(), percent_decoded(value)))
+        })
+        .collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        match hex.and_then(|pair| u8::from_str_radix(pair, 16).ok()).filter(|_| first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Query {
+    fn parse(route: &Route, request: &Request) -> Result<Self> {
+        let mut values = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (name, value) in request.query_string_parameters().iter() {
+            if !route.query.contains(&name) {
+                let known = if route.query.is_empty() { "none".to_owned() } else { route.query.join(", ") };
+                let shown: String = name.chars().take(60).collect();
+                problems.push(Detail::new(format!("/{shown}"), format!("There is no query value \"{shown}\" here; known: {known}.")));
+            } else if values.insert(name.to_owned(), value.to_owned()).is_some() {
+                problems.push(Detail::new(format!("/{name}"), format!("\"{name}\" is given twice.")));
+            }
+        }
+        match problems.first() {
+            None => Ok(Self(values)),
+            Some(first) => {
+                let param = first.pointer.trim_start_matches('/').to_owned();
+                Err(Error::new(Code::RequestInvalid, first.message.clone()).with_param(param).with_details(problems))
+            }
+        }
+    }
+
+    /// A value's text.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// `true` or `false`; absent is false.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        match self.get(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("" | "true" | "1") => Ok(true),
+            Some(other) => Err(Error::invalid(name, format!("\"{}\" is neither true nor false.", shortened(other)))),
+        }
+    }
+
+    /// 1 to 100, default 20.
+    pub fn limit(&self) -> Result<usize> {
+        let Some(text) = self.get("limit") else { return Ok(20) };
+        text.parse().ok().filter(|limit| (1..=100).contains(limit)).ok_or_else(|| {
+            Error::invalid("limit", format!("\"{}\" is not an integer from 1 to 100.", shortened(text)))
+        })
+    }
+
+    /// A whole number.
+    pub fn number(&self, name: &str) -> Result<Option<u64>> {
+        self.get(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    Error::invalid(name, format!("\"{}\" is not a whole number.", shortened(text)))
+                })
+            })
+            .transpose()
+    }
+
+    /// One of an enumeration, as the type's JSON names it.
+    pub fn one_of<T: DeserializeOwned>(&self, name: &str, known: &str) -> Result<Option<T>> {
+        self.get(name)
+            .map(|text| {
+                serde_json::from_value(Value::String(text.to_owned())).map_err(|_| {
+                    Error::invalid(name, format!("\"{}\" is not one of {known}.", shortened(text)))
+                })
+            })
+            .transpose()
+    }
+
+    /// The filters in a stable form, for cursors.
+    pub fn filters(&self) -> String {
+        let kept = self.0.iter().filter(|(name, _)| *name != "cursor" && *name != "limit");
+        kept.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+fn parse_body<B: DeserializeOwned>(route: &Route, request: &Request) -> Result<B> {
+    let Some(schema) = route.body else {
+        // `null` is what a route without a body is given: `()`.
+        return serde_json::from_value(Value::Null).map_err(Error::internal);
+    };
+    media_type(request.headers())?;
+    let bytes: &[u8] = request.body();
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::new(Code::RequestInvalid, "The body is empty. Send a JSON object."));
+    }
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Error::new(
+            Code::RequestInvalid,
+            format!("The body is not JSON: line {}, column {}. Send a JSON object.", error.line(), error.column()),
+        )
+    })?;
+    let problems = persona::persona::schema::validate_with(parsed_schema(schema)?, "", &value);
+    if let Some(first) = problems.first() {
+        let param = first.pointer.trim_start_matches('/').replace('/', ".");
+        let mut error = Error::new(Code::RequestInvalid, first.message.clone());
+        if !param.is_empty() {
+            error = error.with_param(param);
+        }
+        return Err(error.with_details(problems));
+    }
+    serde_json::from_value(value).map_err(|error| Error::new(Code::RequestInvalid, format!("The body is not of its shape: {error}.")))
+}
+
+/// The route's schema, parsed once: a process serves one route.
+fn parsed_schema(text: &str) -> Result<&'static Value> {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    if let Some(schema) = SCHEMA.get() {
+        return Ok(schema);
+    }
+    let schema = serde_json::from_str(text).map_err(Error::internal)?;
+    Ok(SCHEMA.get_or_init(|| schema))
+}
+
+/// JSON under its own name, or as curl's `-d` labels it; anything else is 415.
+fn media_type(headers: &HeaderMap) -> Result<()> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let text = value.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let known = ["application/json", "text/plain", "application/x-www-form-urlencoded", ""];
+    if known.contains(&essence.as_str()) || essence.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::UnsupportedMediaType,
+        format!("\"{}\" is not read here. Send Content-Type: application/json.", shortened(text)),
+    ))
+}
+
+/// A caller's own `X-Request-Id`: at most 64 visible ASCII characters, else ignored.
+pub(super) fn caller_request_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("x-request-id")?.to_str().ok()?;
+    let visible = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    visible.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_values_come_from_the_path_whoever_routes() {
+        let values = path_values("/v1/runs/{run}/events", "", "/api/v1/runs/run_1%2F2/events");
+        assert_eq!(values.get("run").map(String::as_str), Some("run_1/2"));
+    }
+}

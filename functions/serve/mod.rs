@@ -1,0 +1,207 @@
+//! What every route shares: telemetry, request id, authentication, rate limit, parsing, encoding, one log line.
+
+mod body;
+mod call;
+mod reply;
+pub mod telemetry;
+
+use std::{convert::Infallible, future::Future, time::Instant};
+
+use body::ReplyBody;
+pub use call::{Call, Query};
+use lambda_http::{Request, RequestExt, service_fn};
+use persona::{
+    Error, Result,
+    app::App,
+    error::Code,
+    id::RequestId,
+    key::{ApiKey, Caller, WARNING_DAYS},
+    store::{
+        self,
+        keys::{Allowance, Denied},
+    },
+};
+pub use reply::{EventSource, Payload, Reply};
+use serde::de::DeserializeOwned;
+
+use crate::Route;
+
+/// Bodies above this are 413.
+const BODY_MOST: usize = 256 * 1024;
+
+/// Serves one route until the process ends.
+pub async fn route<B, H, F>(route: &'static Route, handle: H) -> std::result::Result<(), lambda_http::Error>
+where
+    B: DeserializeOwned + Send,
+    H: Fn(App, Call<B>) -> F + Sync,
+    F: Future<Output = Result<Reply>> + Send,
+{
+    telemetry::install(route.bin);
+    let app = App::default();
+    let (app, handle) = (&app, &handle);
+    let answer = service_fn(move |request: Request| async move {
+        Ok::<_, Infallible>(Box::pin(respond(app, route, handle, request)).await)
+    });
+    if route.streaming {
+        lambda_http::run_with_streaming_response(answer).await
+    } else {
+        let buffered = service_fn(move |request: Request| async move {
+            Ok::<_, Infallible>(Box::pin(respond(app, route, handle, request)).await.map(ReplyBody::into_buffered))
+        });
+        lambda_http::run(buffered).await
+    }
+}
+
+/// What is known of a call before its answer is made; goes into headers and the log.
+struct Context {
+    request_id: RequestId,
+    caller_request_id: Option<String>,
+    allowance: Option<Allowance>,
+    caller: Option<Caller>,
+    begun: Instant,
+    store_requests_before: u64,
+}
+
+async fn respond<B, H, F>(app: &App, route: &'static Route, handle: &H, request: Request) -> http::Response<ReplyBody>
+where
+    B: DeserializeOwned + Send,
+    H: Fn(App, Call<B>) -> F + Sync,
+    F: Future<Output = Result<Reply>> + Send,
+{
+    let mut context = Context {
+        request_id: RequestId::new(),
+        caller_request_id: call::caller_request_id(request.headers()),
+        allowance: None,
+        caller: None,
+        begun: Instant::now(),
+        store_requests_before: store::requests_sent(),
+    };
+    let answered = match prepare(app, route, &mut context, request).await {
+        Ok(call) => Box::pin(handle(app.clone(), call)).await,
+        Err(error) => Err(error),
+    };
+    let reply = answered.unwrap_or_else(|error| failure(route, &context, &error));
+    finish(route, &context, reply)
+}
+
+async fn prepare<B: DeserializeOwned>(app: &App, route: &'static Route, context: &mut Context, request: Request) -> Result<Call<B>> {
+    let key = bearer(request.headers())?;
+    let admitted = app.store().await.admit(&key, app.clock().now()).await;
+    let (caller, allowance) = admitted.map_err(|denied| match denied {
+        Denied::Key(error) => error,
+        Denied::Empty(allowance, error) => {
+            context.allowance = Some(allowance);
+            error
+        }
+    })?;
+    context.allowance = Some(allowance);
+    context.caller = Some(caller.clone());
+    named_workspace(request.headers(), &caller)?;
+    caller.require(route.scope)?;
+    api_version(request.headers())?;
+    if request.body().len() > BODY_MOST {
+        return Err(Error::new(
+            Code::PayloadTooLarge,
+            format!("The body has {} bytes; at most {BODY_MOST} are read. Send less.", request.body().len()),
+        ));
+    }
+    Call::parse(route, caller, context.request_id, &request)
+}
+
+fn bearer(headers: &http::HeaderMap) -> Result<ApiKey> {
+    let refused = |message: &str| Error::new(Code::InvalidKey, message);
+    let Some(value) = headers.get(http::header::AUTHORIZATION) else {
+        return Err(refused("No API key. Send Authorization: Bearer pk_live_… or pk_test_…."));
+    };
+    let text = value.to_str().map_err(|_| refused("The Authorization header is not ASCII."))?;
+    let (scheme, key) = text.split_once(' ').unwrap_or(("", text));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(refused("The Authorization header is not of the form \"Bearer <key>\"."));
+    }
+    key.trim().parse().map_err(|_| {
+        refused("The API key is malformed: its prefix, length or checksum is wrong. Check that it was copied whole.")
+    })
+}
+
+/// `Persona-Workspace` names the workspace explicitly; another one than the key's is 401.
+fn named_workspace(headers: &http::HeaderMap, caller: &Caller) -> Result<()> {
+    match headers.get("persona-workspace").map(|value| value.to_str().unwrap_or_default()) {
+        None => Ok(()),
+        Some(named) if named == caller.workspace().to_string() => Ok(()),
+        Some(_) => Err(Error::new(
+            Code::InvalidKey,
+            "The key does not belong to the workspace that Persona-Workspace names. Use a key of that workspace; live keys cannot be used against test workspaces, and vice versa.",
+        )),
+    }
+}
+
+fn api_version(headers: &http::HeaderMap) -> Result<()> {
+    match headers.get("persona-version").map(|value| value.to_str().unwrap_or_default()) {
+        None | Some(persona::API_VERSION) => Ok(()),
+        Some(other) => Err(Error::invalid(
+            "Persona-Version",
+            format!("There is no API version \"{}\". Use {}, or leave the header out.", other.chars().take(40).collect::<String>(), persona::API_VERSION),
+        )),
+    }
+}
+
+/// Logs a failure, once, and makes its answer.
+fn failure(route: &Route, context: &Context, error: &Error) -> Reply {
+    let workspace = context.caller.as_ref().map(|caller| caller.workspace().to_string());
+    let source = error.source_chain();
+    if error.code == Code::Internal {
+        tracing::error!(request.id = %context.request_id, workspace.id = workspace, route = route.bin, error.code = %error.code, error.source = source, "call failed");
+    } else {
+        tracing::info!(request.id = %context.request_id, workspace.id = workspace, route = route.bin, error.code = %error.code, error.source = source, "call refused");
+    }
+    let mut reply = Reply::json(error.code.status(), error.envelope(Some(&context.request_id.to_string())));
+    if let Some(seconds) = error.retry_after {
+        reply = reply.with_header("retry-after", seconds.to_string());
+    }
+    reply
+}
+
+fn finish(route: &'static Route, context: &Context, mut reply: Reply) -> http::Response<ReplyBody> {
+    reply = reply.with_header("persona-request-id", context.request_id.to_string());
+    if let Some(echo) = &context.caller_request_id {
+        reply = reply.with_header("x-request-id", echo.clone());
+    }
+    if let Some(allowance) = context.allowance {
+        reply = reply
+            .with_header("ratelimit-limit", allowance.limit.to_string())
+            .with_header("ratelimit-remaining", allowance.remaining.to_string())
+            .with_header("ratelimit-reset", allowance.reset_seconds.to_string());
+    }
+    if let Some(expires) = context.caller.as_ref().and_then(expiring) {
+        reply = reply.with_header("persona-key-expires", expires);
+    }
+    reply = reply.with_header("access-control-allow-origin", "*").with_header(
+        "access-control-expose-headers",
+        "Persona-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, ETag, Location",
+    );
+    let requests = store::requests_sent() - context.store_requests_before;
+    telemetry::call_ended(&telemetry::CallEnded {
+        route,
+        request_id: context.request_id,
+        workspace: context.caller.as_ref().map(Caller::workspace),
+        status: reply.status,
+        latency_ms: context.begun.elapsed().as_millis() as u64,
+        store_requests: requests,
+    });
+    reply.with_header("server-timing", format!("store;desc=\"{requests} requests\"")).into_response()
+}
+
+/// When the key ends, from 14 days before.
+fn expiring(caller: &Caller) -> Option<String> {
+    use persona::clock::{Clock, SystemClock, days, timestamp};
+    let left = caller.expires_at_millis - SystemClock.epoch_millis();
+    let soon = left < days(WARNING_DAYS).as_millis() as i64;
+    soon.then(|| timestamp(SystemClock.now() + std::time::Duration::from_millis(left.max(0) as u64)))
+}
+
+/// The trace of this invocation, as X-Ray names it.
+pub(crate) fn trace_id(request: &Request) -> Option<String> {
+    let context = request.lambda_context_ref()?;
+    let header = context.xray_trace_id.as_deref()?;
+    header.split(';').find_map(|part| part.trim().strip_prefix("Root=")).map(str::to_owned)
+}

@@ -1,0 +1,109 @@
+//! What a route answers, before it is HTTP.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use persona::{config, run::{Tail, events::Event}};
+use serde_json::Value;
+
+use super::body::ReplyBody;
+
+/// An answer.
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    headers: Vec<(&'static str, String)>,
+    payload: Payload,
+}
+
+/// The body of an answer.
+pub enum Payload {
+    /// JSON.
+    Json(Value),
+    /// Our YAML form.
+    Yaml(String),
+    /// Nothing.
+    Empty,
+    /// Server-sent events.
+    Events(Box<EventSource>),
+}
+
+/// A stream of a run's events: some that are known at once, then those of the tail.
+pub struct EventSource {
+    /// Sent at once.
+    pub first: Vec<Event>,
+    /// What follows.
+    pub tail: Tail,
+}
+
+impl EventSource {
+    /// The next piece of the stream as text: an event, or a comment after a silence. `None` at the end.
+    pub(super) async fn next_piece(&mut self) -> Option<String> {
+        if !self.first.is_empty() {
+            let text = self.first.drain(..).map(|event| as_text(&event)).collect();
+            return Some(text);
+        }
+        match tokio::time::timeout(config::keep_alive(), self.tail.next()).await {
+            Err(_) => Some(": keep-alive\n\n".to_owned()),
+            Ok(Ok(Some(event))) => Some(as_text(&event)),
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => {
+                // A stream must not end in an error: the caller resumes with Last-Event-ID.
+                tracing::error!(error = %error, error.source = error.source_chain(), "a stream of events was cut");
+                None
+            }
+        }
+    }
+}
+
+/// `id:`, `event:`, one line of JSON.
+fn as_text(event: &Event) -> String {
+    format!("id: {}\nevent: {}\ndata: {}\n\n", event.seq, event.body.event, event.body.data)
+}
+
+impl Reply {
+    /// JSON with a status.
+    pub fn json(status: u16, value: Value) -> Self {
+        Self { status, headers: Vec::new(), payload: Payload::Json(value) }
+    }
+
+    /// Any payload with a status.
+    pub fn new(status: u16, payload: Payload) -> Self {
+        Self { status, headers: Vec::new(), payload }
+    }
+
+    /// A page of a list.
+    pub fn list(data: Vec<Value>, next_cursor: Option<String>) -> Self {
+        Self::json(
+            200,
+            serde_json::json!({"object": "list", "data": data, "has_more": next_cursor.is_some(), "next_cursor": next_cursor}),
+        )
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn into_response(self) -> http::Response<ReplyBody> {
+        let (kind, body) = match self.payload {
+            Payload::Json(value) => (Some("application/json"), ReplyBody::whole(value.to_string())),
+            Payload::Yaml(text) => (Some("application/yaml"), ReplyBody::whole(text)),
+            Payload::Empty => (None, ReplyBody::whole(String::new())),
+            Payload::Events(source) => (Some("text/event-stream"), ReplyBody::events(source)),
+        };
+        let mut response = http::Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        if let Some(kind) = kind {
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        response
+    }
+}

@@ -1,0 +1,4 @@
+//! What runs on queues and schedules.
+
+pub mod reaper;
+pub mod steps;

@@ -1,0 +1,3 @@
+//! Routes of `/v1/workspace`.
+
+pub mod get;

@@ -1,0 +1,108 @@
+//! What a process shares between calls: clients, made on first use. Cheap to clone.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use tokio::sync::OnceCell;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Setting,
+    error::{Error, Result},
+    key::Mode,
+    provider::Models,
+    queue::Queue,
+    store::Store,
+};
+
+/// Lazy clients; a function pays only for what it uses and fails only for what it itself lacks.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    clock: Box<dyn Clock>,
+    aws: OnceCell<SdkConfig>,
+    store: OnceCell<Store>,
+    queue: OnceCell<Queue>,
+    sandbox: OnceCell<Models>,
+    models: OnceCell<Models>,
+    signing_key: OnceCell<Vec<u8>>,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::new(Box::new(SystemClock))
+    }
+}
+
+impl App {
+    /// An app that lives by `clock`.
+    pub fn new(clock: Box<dyn Clock>) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            aws: OnceCell::new(),
+            store: OnceCell::new(),
+            queue: OnceCell::new(),
+            sandbox: OnceCell::new(),
+            models: OnceCell::new(),
+            signing_key: OnceCell::new(),
+        }))
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        self.0.clock.as_ref()
+    }
+
+    async fn aws(&self) -> &SdkConfig {
+        self.0.aws.get_or_init(aws_config::load_from_env).await
+    }
+
+    /// Storage.
+    pub async fn store(&self) -> &Store {
+        self.0.store.get_or_init(|| async { Store::new(self.aws().await) }).await
+    }
+
+    /// The queue of steps.
+    pub async fn queue(&self) -> &Queue {
+        self.0.queue.get_or_init(|| async { Queue::new(self.aws().await) }).await
+    }
+
+    /// The models that answer in `mode`: the sandbox for test, the configured ones for live.
+    pub async fn models(&self, mode: Mode) -> Result<&Models> {
+        if mode == Mode::Test {
+            return Ok(self.0.sandbox.get_or_init(|| async { Models::sandbox() }).await);
+        }
+        self.0
+            .models
+            .get_or_try_init(|| async { Models::from_secret(&self.secret(Setting::ProvidersSecret).await?) })
+            .await
+    }
+
+    /// The key that signs cursors.
+    pub async fn signing_key(&self) -> Result<&[u8]> {
+        let key = self.0.signing_key.get_or_try_init(|| async { self.read_signing_key().await }).await?;
+        Ok(key)
+    }
+
+    async fn read_signing_key(&self) -> Result<Vec<u8>> {
+        let secret = self.secret(Setting::SigningSecret).await?;
+        let value: serde_json::Value =
+            serde_json::from_str(&secret).map_err(|_| Error::internal("the signing secret is not JSON"))?;
+        let key = value["key"].as_str().filter(|key| key.len() >= 16);
+        key.map(|key| key.as_bytes().to_vec())
+            .ok_or_else(|| Error::internal("the signing secret has no \"key\" of 16 characters or more"))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads secrets")]
+    async fn secret(&self, setting: Setting) -> Result<String> {
+        let client = aws_sdk_secretsmanager::Client::new(self.aws().await);
+        let answer = client.get_secret_value().secret_id(setting.read()?).send().await;
+        let answer = answer.map_err(|error| {
+            Error::internal(format!("{}: {}", setting.variable(), aws_sdk_secretsmanager::error::DisplayErrorContext(&error)))
+        })?;
+        answer
+            .secret_string
+            .ok_or_else(|| Error::internal(format!("{} names a secret without text", setting.variable())))
+    }
+}

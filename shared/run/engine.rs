@@ -1,0 +1,305 @@
+//! The engine: takes one step of one run from claim to commit, and sends what became ready.
+//!
+//! Safe to kill at any line and to call twice: see the conditions in `store::runs`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{
+    Run,
+    answer::{Exchange, Halt, Source},
+    events::EventBody,
+    step::{Ledger, Outcome, Work, fallback_role},
+};
+use crate::{
+    app::App,
+    clock::Clock,
+    config,
+    error::{Code, Error, Result},
+    id::RunId,
+    key::Mode,
+    persona,
+    pipeline::{Kind, Pipeline, json_stream::apply_delta},
+    provider::{Candidate, Role},
+    queue::{Queue, StepMessage},
+    store::{
+        Store,
+        runs::{ACTIVE_SHARDS, Claim, Ending, EventLog, Held, RunData, StepResult, Written},
+    },
+    tenant::Tenant,
+};
+use super::StepStatus;
+
+/// A step whose worker was lost this often ends its run.
+const ATTEMPTS: u32 = 4;
+
+/// One tenant's engine in one worker.
+pub struct Engine<'a> {
+    pub(super) app: &'a App,
+    pub(super) store: &'a Store,
+    pub(super) queue: &'a Queue,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) tenant: Tenant,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine in the name of `tenant`.
+    pub async fn new(app: &'a App, tenant: Tenant) -> Self {
+        Self { app, store: app.store().await, queue: app.queue().await, clock: app.clock(), tenant }
+    }
+
+    /// Takes a step as far as it goes. An error means: deliver the message again.
+    pub async fn work(&self, message: &StepMessage) -> Result<()> {
+        let mut next = Some(message.step.clone());
+        while let Some(step) = next.take() {
+            let lease = config::lease().as_millis() as i64;
+            match self.store.claim_step(&self.tenant, message.run, &step, self.clock, lease).await? {
+                Claim::Won(run, attempt) => {
+                    let held = Held { run: message.run, step, attempt };
+                    if self.take(&run, &held).await? {
+                        next = self.follow_up(message.run).await?;
+                    }
+                }
+                Claim::Done(run) => self.send(run.id, run.ready_steps()).await?,
+                Claim::NotNow => {}
+                Claim::Unknown => {
+                    tracing::warn!(run.id = %message.run, step.name = %step, "a message names no step that exists");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the steps that became ready, but keeps one that calls no model: it is quicker done than sent.
+    async fn follow_up(&self, run: RunId) -> Result<Option<String>> {
+        let Some(run) = self.store.run(&self.tenant, run).await? else { return Ok(None) };
+        if run.status.is_final() {
+            return Ok(None);
+        }
+        let mut ready = run.ready_steps();
+        let pipeline = Pipeline::built_in(&run.pipeline.name);
+        let local = |name: &String| {
+            pipeline.and_then(|p| p.step(name)).is_some_and(|s| matches!(s.kind, Kind::Repair | Kind::Finalize | Kind::Revise))
+        };
+        let kept = ready.iter().position(local).map(|position| ready.remove(position));
+        self.send(run.id, ready).await?;
+        Ok(kept)
+    }
+
+    async fn send(&self, run: RunId, steps: Vec<String>) -> Result<()> {
+        let messages: Vec<_> = steps.into_iter().map(|step| StepMessage::new(&self.tenant, run, step)).collect();
+        self.queue.send(&messages).await
+    }
+
+    /// From claim to commit. Whether the step is done and the run goes on.
+    async fn take(&self, run: &Run, held: &Held) -> Result<bool> {
+        let mut log = EventLog::new(self.tenant, run.id, run.last_seq);
+        if held.attempt > ATTEMPTS {
+            let lost = Error::internal(format!("step {} was lost {ATTEMPTS} times", held.step));
+            self.fail(&mut log, run, held, &lost, &StepResult::empty(), None).await?;
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        let mut ledger = Ledger::default();
+        let worked = tokio::select! {
+            worked = self.perform(run, held, &mut log, &mut ledger) => worked,
+            lost = self.keep_lease(held) => Err(lost),
+        };
+        let cached = run.is_exact_replay();
+        match worked {
+            Ok(outcome) => self.commit(run, held, log, &ledger, outcome, begun).await,
+            Err(Halt::Lost) => {
+                let result = ledger.result(StepStatus::Failed, Value::Null, begun, cached);
+                self.store.settle_late(&self.tenant, held, &result).await?;
+                Ok(false)
+            }
+            Err(Halt::Failed(error)) => {
+                let result = ledger.result(StepStatus::Failed, Value::Null, begun, cached);
+                self.fail(&mut log, run, held, &error, &result, None).await?;
+                Ok(false)
+            }
+            Err(Halt::Diverged) => {
+                let of = run.replay.as_ref().map(|replay| replay.of.to_string()).unwrap_or_default();
+                let error = Error::new(
+                    Code::RunNotReplayable,
+                    format!("The replay diverged from {of} at step \"{}\": the request differs from the recorded one, so the pipeline has changed since. Use {{\"mode\":\"fresh\"}}.", held.step),
+                );
+                let result = ledger.result(StepStatus::Failed, Value::Null, begun, cached);
+                self.fail(&mut log, run, held, &error, &result, Some(&held.step)).await?;
+                Ok(false)
+            }
+            Err(Halt::Retry(error)) => Err(error),
+        }
+    }
+
+    async fn perform(&self, run: &Run, held: &Held, log: &mut EventLog, ledger: &mut Ledger) -> Result<Outcome, Halt> {
+        let pipeline = Pipeline::built_in(&run.pipeline.name)
+            .ok_or_else(|| Error::internal(format!("pipeline {} is gone", run.pipeline.name)))?;
+        let step = pipeline.step(&held.step).ok_or_else(|| Error::internal(format!("step {} is gone", held.step)))?;
+        let (data, source, sent) = tokio::join!(
+            self.store.run_data(&self.tenant, run.id),
+            self.recorded(run, held),
+            self.begin(held, log),
+        );
+        let data: RunData = data?;
+        let mut work =
+            Work { engine: self, run, held, pipeline, step, data: &data, log, ledger, sent: sent?, source: source? };
+        work.perform().await
+    }
+
+    /// Announces the step, once; what earlier attempts have sent of its fields comes back.
+    async fn begin(&self, held: &Held, log: &mut EventLog) -> Result<Value, Halt> {
+        let started = EventBody::step_started(&held.step);
+        let mut sent = json!({});
+        if held.attempt > 1 {
+            let events = self.store.events_after(&self.tenant, held.run, 0).await?;
+            for event in &events {
+                collect_delta(&mut sent, &event.body);
+            }
+            if events.iter().any(|event| event.body == started) {
+                return Ok(sent);
+            }
+        }
+        self.store.append_events(log, &[started], self.clock).await?;
+        if log.is_closed() { Err(Halt::Lost) } else { Ok(sent) }
+    }
+
+    /// All fields sent so far, applied to `{}`.
+    pub(super) async fn sent_so_far(&self, run: RunId) -> Result<Value> {
+        let mut sent = json!({});
+        for event in self.store.events_after(&self.tenant, run, 0).await? {
+            collect_delta(&mut sent, &event.body);
+        }
+        Ok(sent)
+    }
+
+    async fn recorded(&self, run: &Run, held: &Held) -> Result<Option<Source>, Halt> {
+        let Some(replay) = run.replay.as_ref().filter(|_| run.is_exact_replay()) else { return Ok(None) };
+        let recording = self.store.recording(&self.tenant, replay.of, &held.step).await?;
+        let exchanges: Vec<Exchange> =
+            recording.map(serde_json::from_value).transpose().map_err(Error::internal)?.unwrap_or_default();
+        Ok(Some(Source::Recorded(exchanges.into())))
+    }
+
+    /// Renews the lease until the step is lost; ends only then.
+    async fn keep_lease(&self, held: &Held) -> Halt {
+        let lease = config::lease();
+        let pause = (lease / 4).min(Duration::from_secs(5));
+        loop {
+            tokio::time::sleep(pause).await;
+            let until = self.clock.epoch_millis() + lease.as_millis() as i64;
+            match self.store.renew_lease(&self.tenant, held, until).await {
+                Ok(Written::Yes) => {}
+                Ok(Written::Lost) => return Halt::Lost,
+                // The next renewal may succeed; the commit decides in the end.
+                Err(error) => tracing::warn!(error = %error, "a lease was not renewed"),
+            }
+        }
+    }
+
+    async fn commit(&self, run: &Run, held: &Held, mut log: EventLog, ledger: &Ledger, outcome: Outcome, begun: Instant) -> Result<bool> {
+        let result = ledger.result(outcome.status, outcome.output, begun, run.is_exact_replay());
+        let mut events = outcome.events;
+        events.push(EventBody::step_completed(&held.step, result.tokens_in + result.tokens_out, result.cost));
+        let ends = outcome.ending.is_some();
+        let mut ending = None;
+        if let Some((run_result, event)) = outcome.ending {
+            events.push(event);
+            ending = Some(run_result);
+        }
+        let written = self.store.commit_step(&mut log, held, run, &result, &events, ending, self.clock).await?;
+        if written == Written::Lost {
+            self.store.settle_late(&self.tenant, held, &result).await?;
+            return Ok(false);
+        }
+        tracing::info!(
+            run.id = %run.id, step.name = %held.step, step.attempt = held.attempt, step.latency_ms = result.latency_ms,
+            step.cost_usd = %result.cost, step.tokens_in = result.tokens_in, step.tokens_out = result.tokens_out, "step completed"
+        );
+        Ok(!ends)
+    }
+
+    async fn fail(&self, log: &mut EventLog, run: &Run, held: &Held, error: &Error, result: &StepResult, diverged: Option<&str>) -> Result<()> {
+        tracing::warn!(run.id = %run.id, step.name = %held.step, error.code = %error.code, error.source = error.source_chain(), "run failed");
+        let stored = error.to_stored();
+        let how = Ending::Failed { error: &stored, step: Some((held, result)), diverged };
+        if self.store.end_run(log, run, how, self.clock).await? == Written::Lost {
+            self.store.settle_late(&self.tenant, held, result).await?;
+        }
+        Ok(())
+    }
+
+    /// Who answers in `role`, for the run's mode.
+    pub(super) async fn candidates(&self, mode: Mode, role: Role) -> Result<Vec<Candidate>> {
+        let models = self.app.models(mode).await?;
+        let configured = models.candidates(role);
+        Ok(if configured.is_empty() { models.candidates(fallback_role(role)) } else { configured })
+    }
+
+    /// Whether a judge is configured.
+    pub(super) async fn judges(&self, mode: Mode) -> Result<bool> {
+        Ok(!self.app.models(mode).await?.candidates(Role::Judge).is_empty())
+    }
+
+    /// The year the run was made in; a replay judges by the same year.
+    pub(super) fn year_of(&self, run: &Run) -> i32 {
+        run.created_at.get(..4).and_then(|year| year.parse().ok()).unwrap_or(2026)
+    }
+
+    /// A run whose steps the reaper found stalled: sends them again.
+    async fn revive(&self, run: &Run) -> Result<usize> {
+        let stalled = run.stalled_steps(self.clock.epoch_millis());
+        let count = stalled.len();
+        if count > 0 {
+            tracing::warn!(run.id = %run.id, steps = ?stalled, "sending stalled steps again");
+        }
+        self.send(run.id, stalled).await?;
+        Ok(count)
+    }
+}
+
+fn collect_delta(sent: &mut Value, body: &EventBody) {
+    if body.event == "layer.delta"
+        && let Some(path) = body.data["path"].as_str()
+    {
+        apply_delta(sent, path, body.data["value"].clone());
+    }
+}
+
+impl StepResult {
+    fn empty() -> Self {
+        Ledger::default().result(StepStatus::Failed, Value::Null, Instant::now(), false)
+    }
+}
+
+/// Looks at every active run that is due, sends stalled steps again. Returns how many steps were sent.
+pub async fn reap(app: &App) -> Result<usize> {
+    let store = app.store().await;
+    let mut sent = 0;
+    for shard in 0..ACTIVE_SHARDS {
+        let now = app.clock().epoch_millis();
+        for active in store.due_runs(shard, now).await? {
+            let engine = Engine::new(app, active.tenant).await;
+            if let Some(run) = store.run(&active.tenant, active.run).await?
+                && !run.status.is_final()
+            {
+                sent += engine.revive(&run).await?;
+            }
+            store.postpone(&active, now + config::lease().as_millis() as i64).await?;
+        }
+    }
+    Ok(sent)
+}
+
+/// The built-in pipeline of a run, for the order of its steps.
+pub(super) fn step_order(run: &Run) -> Vec<String> {
+    Pipeline::built_in(&run.pipeline.name)
+        .map(|pipeline| pipeline.steps.iter().map(|step| step.name.clone()).collect())
+        .unwrap_or_default()
+}
+
+/// Whether `code` is a language this service knows, ISO-639-1.
+pub(super) fn is_language(code: &str) -> bool {
+    persona::language::name(code).is_some()
+}

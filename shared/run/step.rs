@@ -1,0 +1,492 @@
+//! What each kind of step does between claim and commit.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{
+    Run,
+    answer::{Desk, Exchange, Halt, Source, answer},
+    engine::Engine,
+    events::EventBody,
+};
+use crate::{
+    Usd,
+    consistency::{self, Facts, Report, Subject, Terms},
+    error::{Code, Error},
+    id::KeyId,
+    key::Mode,
+    persona::{Fingerprint, Layer, Layers, digest, slug},
+    pipeline::{
+        Kind, Pipeline, Step, When,
+        json_stream::{LayerStream, apply_delta, complete_json, deltas_between},
+        validate_output,
+    },
+    provider::{Completion, CompletionRequest, Role, sandbox},
+    store::{
+        personas::{PersonaEntry, Visibility},
+        runs::{EventLog, Held, Reserve, RunData, RunResult, StepResult},
+    },
+};
+use super::StepStatus;
+
+/// A step in a worker's hands.
+pub(super) struct Work<'a> {
+    pub(super) engine: &'a Engine<'a>,
+    pub(super) run: &'a Run,
+    pub(super) held: &'a Held,
+    pub(super) pipeline: &'static Pipeline,
+    pub(super) step: &'a Step,
+    pub(super) data: &'a RunData,
+    pub(super) log: &'a mut EventLog,
+    pub(super) ledger: &'a mut Ledger,
+    /// Fields already sent by an earlier attempt, applied to `{}`.
+    pub(super) sent: Value,
+    pub(super) source: Option<Source>,
+}
+
+/// What a step spends, and what the run reserved for it.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) reserved: Usd,
+    pub(super) spent: Usd,
+    pub(super) tokens_in: u64,
+    pub(super) tokens_out: u64,
+    pub(super) exchanges: Vec<Exchange>,
+}
+
+impl Ledger {
+    /// The result of a step as far as money and recording go.
+    pub(super) fn result(&self, status: StepStatus, output: Value, begun: Instant, cached: bool) -> StepResult {
+        let last = self.exchanges.iter().rev().find(|exchange| exchange.completion.is_some());
+        StepResult {
+            status,
+            output,
+            recording: (!self.exchanges.is_empty()).then(|| json!(self.exchanges)),
+            provider: last.map(|exchange| exchange.provider.clone()),
+            model: last.map(|exchange| exchange.model.clone()),
+            tokens_in: self.tokens_in,
+            tokens_out: self.tokens_out,
+            cost: self.spent,
+            release: self.reserved - self.spent,
+            latency_ms: begun.elapsed().as_millis() as u64,
+            cached,
+        }
+    }
+}
+
+/// What a step came to.
+pub(super) struct Outcome {
+    pub(super) status: StepStatus,
+    pub(super) output: Value,
+    /// Events before `step.completed`.
+    pub(super) events: Vec<EventBody>,
+    /// Present when the step ends the run; with the events that follow `step.completed`.
+    pub(super) ending: Option<(RunResult, EventBody)>,
+}
+
+impl Outcome {
+    fn done(output: Value) -> Self {
+        Self { status: StepStatus::Completed, output, events: Vec::new(), ending: None }
+    }
+
+    fn skipped() -> Self {
+        Self { status: StepStatus::Skipped, output: json!({}), events: Vec::new(), ending: None }
+    }
+}
+
+/// The counter at which a step's calls reserve, pay, and hand over their text.
+struct Counter<'w, 'a> {
+    engine: &'w Engine<'a>,
+    run: &'w Run,
+    held: &'w Held,
+    log: &'w mut EventLog,
+    reserved: &'w mut Usd,
+    spent: &'w mut Usd,
+    tokens: (&'w mut u64, &'w mut u64),
+    sent: &'w mut Value,
+    /// Reads fields out of the text; `None` where the answer is not layers.
+    fields: Option<LayerStream>,
+}
+
+impl Desk for Counter<'_, '_> {
+    async fn reserve(&mut self, worst: Usd) -> Result<(), Halt> {
+        let free = *self.reserved - *self.spent;
+        if worst <= free {
+            return Ok(());
+        }
+        let more = worst - free;
+        let tenant = self.engine.tenant;
+        match self.engine.store.reserve(&tenant, self.held, more, self.run.budget()).await? {
+            Reserve::Granted => {
+                *self.reserved += more;
+                Ok(())
+            }
+            Reserve::Lost => Err(Halt::Lost),
+            Reserve::Exceeds(committed) => {
+                let budget = self.run.budget().unwrap_or_default();
+                Err(Halt::Failed(Error::new(
+                    Code::CostBudgetExceeded,
+                    format!("Run aborted: {} exceeds budget {}.", (committed + more).dollars(), budget.dollars()),
+                )))
+            }
+        }
+    }
+
+    fn spent(&mut self, completion: &Completion, cost: Usd) {
+        *self.spent += cost;
+        *self.tokens.0 += completion.usage.input;
+        *self.tokens.1 += completion.usage.output;
+    }
+
+    async fn text(&mut self, piece: &str) -> Result<(), Halt> {
+        let Some(fields) = &mut self.fields else { return Ok(()) };
+        let mut events = Vec::new();
+        for (path, value) in fields.push(piece) {
+            let mut after = self.sent.clone();
+            apply_delta(&mut after, &path, value.clone());
+            // A second attempt does not repeat what the first has sent.
+            if after != *self.sent {
+                *self.sent = after;
+                events.push(EventBody::layer_delta(&path, &value));
+            }
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.engine.store.append_events(self.log, &events, self.engine.clock).await?;
+        if self.log.is_closed() { Err(Halt::Lost) } else { Ok(()) }
+    }
+
+    fn restart(&mut self) {
+        if self.fields.is_some() {
+            self.fields = Some(LayerStream::new());
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Does the step.
+    pub(super) async fn perform(&mut self) -> Result<Outcome, Halt> {
+        match self.step.kind {
+            Kind::IntentParse => self.parse_intent().await,
+            Kind::Draft => self.draft().await,
+            Kind::Audit => self.audit().await,
+            Kind::Revise => self.revise().await,
+            Kind::ConsistencyCheck => self.check().await,
+            Kind::Repair => self.repair().await,
+            Kind::Finalize => self.finalize().await,
+        }
+    }
+
+    fn text_of(&self, field: &str) -> &str {
+        self.data.input[field].as_str().unwrap_or_default()
+    }
+
+    /// Whether the sandbox was asked to fail in this way; only in test mode.
+    fn triggered(&self, trigger: sandbox::Trigger) -> bool {
+        self.run.mode == Mode::Test && sandbox::trigger(self.text_of("intent")) == Some(trigger)
+    }
+
+    /// The layers that earlier steps wrote; the later step in the pipeline's order wins.
+    fn layers_so_far(&self) -> Value {
+        let mut layers = json!({});
+        let steps = &self.pipeline.steps;
+        for step in steps.iter().filter(|step| step.kind.writes_layers()) {
+            let written = self.data.outputs.get(&step.name).and_then(|output| output["layers"].as_object());
+            for (layer, value) in written.into_iter().flatten() {
+                layers[layer] = value.clone();
+            }
+        }
+        layers
+    }
+
+    fn inputs(&self, layers: &[Layer]) -> Value {
+        let parsed = self.pipeline.step_of_kind(Kind::IntentParse).and_then(|step| self.data.outputs.get(&step.name));
+        json!({
+            "step": self.step.name,
+            "layers": layers,
+            "intent": self.text_of("intent"),
+            "language": self.text_of("language"),
+            "seed": self.run.seed,
+            "facts": parsed.map_or(json!({}), |output| output["facts"].clone()),
+            "requirements": parsed.map_or(json!([]), |output| output["requirements"].clone()),
+            "persona": self.layers_so_far(),
+        })
+    }
+
+    async fn ask(&mut self, request: &CompletionRequest, layers: &[Layer]) -> Result<Value, Halt> {
+        let kind = self.step.kind;
+        let wanted = layers.to_vec();
+        let validate = move |text: &str| match complete_json(text) {
+            Ok(value) => validate_output(kind, &wanted, &value),
+            Err(error) => vec![crate::error::Detail::new("", error.to_string())],
+        };
+        let mut source = match self.source.take() {
+            Some(source) => source,
+            None => Source::Live(self.engine.candidates(self.run.mode, request.role).await?),
+        };
+        let mut exchanges = std::mem::take(&mut self.ledger.exchanges);
+        let mut counter = Counter {
+            engine: self.engine,
+            run: self.run,
+            held: self.held,
+            log: self.log,
+            reserved: &mut self.ledger.reserved,
+            spent: &mut self.ledger.spent,
+            tokens: (&mut self.ledger.tokens_in, &mut self.ledger.tokens_out),
+            sent: &mut self.sent,
+            fields: kind.writes_layers().then(LayerStream::new),
+        };
+        let answered = answer(&mut source, request, &mut counter, &mut exchanges, &validate).await;
+        self.ledger.exchanges = exchanges;
+        self.source = matches!(source, Source::Recorded(_)).then_some(source);
+        let answered = answered?;
+        tracing::debug!(provider.name = %answered.provider, provider.model = %answered.model, "answered");
+        complete_json(&answered.text).map_err(|error| Halt::Retry(Error::internal(error)))
+    }
+
+    async fn parse_intent(&mut self) -> Result<Outcome, Halt> {
+        let intent = self.text_of("intent").to_owned();
+        let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
+        let answered = self.ask(&request, &[]).await?;
+        let harm = answered["harm"].as_str().unwrap_or("none");
+        if self.triggered(sandbox::Trigger::ModerationBlock) {
+            return Err(Halt::Failed(Error::new(
+                Code::IntentBlocked,
+                format!("The intent was blocked by the moderation policy, category \"{harm}\". Rephrase it without that."),
+            )));
+        }
+        let told: Facts = serde_json::from_value(answered["facts"].clone()).map_err(Error::internal)?;
+        let facts = consistency::merge(&intent, &consistency::facts_from_brief(&intent), &told);
+        Ok(Outcome::done(json!({"facts": facts, "requirements": answered["requirements"], "harm": harm})))
+    }
+
+    async fn draft(&mut self) -> Result<Outcome, Halt> {
+        let layers = self.step.layers.clone();
+        let request = self.pipeline.render(self.step, &self.inputs(&layers))?;
+        let written = self.ask(&request, &layers).await?;
+        Ok(Outcome::done(json!({"layers": written})))
+    }
+
+    async fn audit(&mut self) -> Result<Outcome, Halt> {
+        let layers = self.step.layers.clone();
+        let request = self.pipeline.render(self.step, &self.inputs(&layers))?;
+        let findings = self.ask(&request, &[]).await?;
+        Ok(Outcome::done(findings))
+    }
+
+    async fn revise(&mut self) -> Result<Outcome, Halt> {
+        let findings: Vec<Value> = self
+            .step
+            .needs
+            .iter()
+            .filter_map(|need| self.data.outputs.get(need)?["findings"].as_array().cloned())
+            .flatten()
+            .collect();
+        if findings.is_empty() && self.step.when == Some(When::Findings) {
+            return Ok(Outcome::skipped());
+        }
+        let layers = self.step.layers.clone();
+        let mut inputs = self.inputs(&layers);
+        inputs["findings"] = findings.into();
+        let request = self.pipeline.render(self.step, &inputs)?;
+        let written = self.ask(&request, &layers).await?;
+        Ok(Outcome::done(json!({"layers": written})))
+    }
+
+    fn facts(&self) -> Facts {
+        self.pipeline
+            .step_of_kind(Kind::IntentParse)
+            .and_then(|step| self.data.outputs.get(&step.name))
+            .and_then(|output| serde_json::from_value(output["facts"].clone()).ok())
+            .unwrap_or_default()
+    }
+
+    fn whole(&self, layers: &Value) -> Result<Layers, Halt> {
+        let mut whole = Layers::from_value(layers)
+            .map_err(|problems| Halt::Failed(Error::new(Code::SchemaViolation, "The persona does not match its schemas.").with_details(problems)))?;
+        consistency::normalise(&mut whole);
+        Ok(whole)
+    }
+
+    fn report(&self, layers: &Layers) -> Report {
+        let facts = self.facts();
+        consistency::check(&Subject { layers, terms: self.terms(&facts) })
+    }
+
+    fn terms<'f>(&'f self, facts: &'f Facts) -> Terms<'f> {
+        let language = self.text_of("language");
+        // The sandbox writes English where it does not know the language, and says so in its documentation.
+        let spoken = if self.run.mode == Mode::Test && !sandbox::writes(language) { "en" } else { language };
+        Terms { language: spoken, facts, custom_fields: &[], now_year: self.engine.year_of(self.run) }
+    }
+
+    async fn check(&mut self) -> Result<Outcome, Halt> {
+        let so_far = self.layers_so_far();
+        let layers = self.whole(&so_far)?;
+        let mut report = self.report(&layers);
+        if self.step.judge && self.engine.judges(self.run.mode).await? {
+            report = report.with_judged(self.judge(&layers).await?);
+        }
+        let violations = json!(report.details());
+        let mut outcome = Outcome::done(json!({"report": report}));
+        outcome.events.push(EventBody::check_completed(report.score, &violations));
+        Ok(outcome)
+    }
+
+    async fn judge(&mut self, layers: &Layers) -> Result<consistency::Verified, Halt> {
+        let mut inputs = self.inputs(&[]);
+        inputs["persona"] = layers.to_value();
+        let request = self.pipeline.render(self.step, &inputs)?;
+        let found = self.ask(&request, &[]).await?;
+        let contradictions: Vec<consistency::Contradiction> =
+            serde_json::from_value(found["contradictions"].clone()).map_err(Error::internal)?;
+        Ok(consistency::verify(&contradictions, layers))
+    }
+
+    async fn repair(&mut self) -> Result<Outcome, Halt> {
+        let checked = self.pipeline.step_of_kind(Kind::ConsistencyCheck).and_then(|step| self.data.outputs.get(&step.name));
+        let report: Report = checked
+            .map(|output| serde_json::from_value(output["report"].clone()))
+            .transpose()
+            .map_err(Error::internal)?
+            .ok_or_else(|| Error::internal("no consistency report to repair by"))?;
+        if report.passed() {
+            return Ok(Outcome::skipped());
+        }
+        let violated = report.layers_to_repair();
+        let mut inputs = self.inputs(&violated);
+        inputs["violations"] = json!(report.details());
+        let request = self.pipeline.render(self.step, &inputs)?;
+        let written = self.ask(&request, &violated).await?;
+        let mut all = self.layers_so_far();
+        for (layer, value) in written.as_object().into_iter().flatten() {
+            all[layer] = value.clone();
+        }
+        let mut layers = self.whole(&all)?;
+        let mut mended = Vec::new();
+        if !self.triggered(sandbox::Trigger::SchemaViolation) {
+            let facts = self.facts();
+            mended = consistency::mend(&mut layers, &self.terms(&facts));
+        }
+        let after = self.report(&layers);
+        if let Some(error) = after.error() {
+            return Err(Halt::Failed(error));
+        }
+        let mut outcome = Outcome::done(json!({"layers": layers.to_value(), "mended": mended, "report": after}));
+        outcome.events.push(EventBody::check_completed(after.score, &json!([])));
+        Ok(outcome)
+    }
+
+    async fn finalize(&mut self) -> Result<Outcome, Halt> {
+        let layers = self.whole(&self.layers_so_far())?;
+        let report = self.report(&layers);
+        if let Some(error) = report.error() {
+            return Err(Halt::Failed(error));
+        }
+        let language = self.text_of("language").to_owned();
+        let output_digest = digest::digest(&language, &layers);
+        let events = self.reconciled(&layers).await?;
+        let total = self.run.cost;
+        if self.run.is_exact_replay() {
+            return Ok(self.replay_outcome(output_digest, events));
+        }
+        let entry = self.persona(&layers, &report, &output_digest).await?;
+        let writes = self.engine.store.new_persona_writes(&self.engine.tenant, &entry, self.run.id)?;
+        let ended = EventBody::run_completed(json!({"persona_id": entry.id, "total_cost_usd": total, "slug": entry.slug, "digest": output_digest}));
+        Ok(Outcome {
+            status: StepStatus::Completed,
+            output: json!({"document": entry.document()?, "digest": output_digest}),
+            events,
+            ending: Some((RunResult { output_digest, replay_matches: None, writes }, ended)),
+        })
+    }
+
+    /// The deltas that make what was sent equal to what is kept.
+    async fn reconciled(&mut self, layers: &Layers) -> Result<Vec<EventBody>, Halt> {
+        let sent = self.engine.sent_so_far(self.run.id).await?;
+        let wanted = layers.to_value();
+        Ok(deltas_between(&sent, &wanted).iter().map(|(path, value)| EventBody::layer_delta(path, value)).collect())
+    }
+
+    fn replay_outcome(&self, output_digest: String, events: Vec<EventBody>) -> Outcome {
+        let expected = self.run.replay.as_ref().and_then(|replay| replay.expected_digest.clone());
+        let matches = expected.as_deref() == Some(output_digest.as_str());
+        let of = self.run.replay.as_ref().map(|replay| replay.of);
+        let ended = EventBody::run_completed(json!({
+            "persona_id": null, "total_cost_usd": self.run.cost, "digest": output_digest, "replay_of": of, "matches": matches,
+        }));
+        Outcome {
+            status: StepStatus::Completed,
+            output: json!({"digest": output_digest, "matches": matches}),
+            events,
+            ending: Some((RunResult { output_digest, replay_matches: Some(matches), writes: Vec::new() }, ended)),
+        }
+    }
+
+    async fn persona(&self, layers: &Layers, report: &Report, output_digest: &str) -> Result<PersonaEntry, Halt> {
+        let run = self.run;
+        let slug = match &run.slug {
+            Some(slug) => slug.clone(),
+            None => self.free_slug(&layers.identity.name).await?,
+        };
+        let now = self.engine.clock.timestamp();
+        let visibility: Visibility = serde_json::from_value(self.data.input["visibility"].clone()).unwrap_or_default();
+        let language = self.text_of("language").to_owned();
+        let mut document = json!({
+            "id": run.persona_id, "object": "persona", "slug": slug, "version": 1,
+            "workspace_id": self.engine.tenant.workspace(), "visibility": visibility, "language": language,
+            "intent": self.text_of("intent"),
+        });
+        for (layer, value) in layers.to_value().as_object().into_iter().flatten() {
+            document[layer] = value.clone();
+        }
+        let metadata = &self.data.input["metadata"];
+        document["custom_fields"] = json!({});
+        document["metadata"] = if metadata.is_object() { metadata.clone() } else { json!({}) };
+        document["consistency"] = json!({"score": report.score, "checks": report.checks});
+        document["lineage"] = json!({
+            "run_id": run.id, "pipeline": run.pipeline, "seed": run.seed, "forked_from": null,
+            "replay_of": run.replay.as_ref().map(|replay| replay.of), "digest": output_digest,
+            "fingerprint": Fingerprint::of(&layers.voice, &language),
+            "simulated": run.mode == Mode::Test,
+        });
+        document["created_at"] = now.clone().into();
+        document["updated_at"] = now.into();
+        document["published_at"] = Value::Null;
+        let created_by: KeyId = run.created_by;
+        Ok(PersonaEntry {
+            id: run.persona_id,
+            slug,
+            visibility,
+            language,
+            search: format!("{} {}", layers.identity.name, layers.identity.summary).to_lowercase(),
+            created_by,
+            version: 1,
+            document: document.to_string(),
+        })
+    }
+
+    /// A slug from the name that no other persona of the workspace has; the transaction that writes it checks again.
+    async fn free_slug(&self, name: &str) -> Result<String, Halt> {
+        let base = slug::slugify(name, self.run.persona_id);
+        for number in 1..50 {
+            let tried = if number == 1 { base.clone() } else { slug::numbered(&base, number) };
+            if self.engine.store.slug_is_free(&self.engine.tenant, &tried, self.run.id).await? {
+                return Ok(tried);
+            }
+        }
+        // Fifty namesakes: the id makes it unique.
+        let tail: String = self.run.persona_id.to_string().to_lowercase().chars().rev().take(8).collect();
+        Ok(format!("{}-{tail}", base.chars().take(50).collect::<String>()))
+    }
+}
+
+/// The role that a step asks; one that is not configured falls back to drafting.
+pub(super) const fn fallback_role(role: Role) -> Role {
+    match role {
+        Role::Judge | Role::Audit | Role::Chat => Role::Draft,
+        other => other,
+    }
+}
