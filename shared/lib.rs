@@ -2,8 +2,10 @@
 //!
 //! Read `docs/ARCHITECTURE.md` for the walk through the tree.
 
+pub mod consistency;
 pub mod error;
 pub mod id;
+pub mod moderation;
 pub mod money;
 pub mod persona;
 pub mod provider;
