@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod error;
 pub mod id;
 pub mod key;
+pub mod moderation;
 pub mod money;
 pub mod persona;
 pub mod pipeline;
