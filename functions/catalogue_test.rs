@@ -8,7 +8,12 @@ use serde_json::Value;
 use crate::{ROUTES, WORKERS};
 
 fn bins() -> BTreeSet<String> {
-    ROUTES.iter().map(|route| route.bin).chain(WORKERS.iter().map(|worker| worker.bin)).map(str::to_owned).collect()
+    ROUTES
+        .iter()
+        .map(|route| route.bin)
+        .chain(WORKERS.iter().map(|worker| worker.bin))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -35,7 +40,10 @@ fn the_local_router_sends_every_route_to_its_binary() {
         let key = (route.path.to_owned(), route.method.to_owned());
         assert_eq!(routed.remove(&key).as_deref(), Some(route.bin), "{} {}", route.method, route.path);
     }
-    assert!(routed.values().all(|function| function == "fallback"), "only the fallback may have more: {routed:?}");
+    assert!(
+        routed.values().all(|function| function == "fallback"),
+        "only the fallback may have more: {routed:?}"
+    );
 }
 
 #[test]

@@ -99,7 +99,11 @@ impl App {
         let client = aws_sdk_secretsmanager::Client::new(self.aws().await);
         let answer = client.get_secret_value().secret_id(setting.read()?).send().await;
         let answer = answer.map_err(|error| {
-            Error::internal(format!("{}: {}", setting.variable(), aws_sdk_secretsmanager::error::DisplayErrorContext(&error)))
+            Error::internal(format!(
+                "{}: {}",
+                setting.variable(),
+                aws_sdk_secretsmanager::error::DisplayErrorContext(&error)
+            ))
         })?;
         answer
             .secret_string

@@ -50,6 +50,9 @@ mod tests {
 
     #[test]
     fn timestamps_are_utc_with_milliseconds() {
-        assert_eq!(timestamp(OffsetDateTime::UNIX_EPOCH + Duration::from_millis(1_234)), "1970-01-01T00:00:01.234Z");
+        assert_eq!(
+            timestamp(OffsetDateTime::UNIX_EPOCH + Duration::from_millis(1_234)),
+            "1970-01-01T00:00:01.234Z"
+        );
     }
 }

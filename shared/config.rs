@@ -46,8 +46,12 @@ impl Setting {
 
     /// The value; an error of ours, not of the caller's, when it is missing.
     pub fn read(self) -> Result<String> {
-        env::var(self.variable())
-            .map_err(|_| Error::internal(format!("{} is not set; template.yaml must give it to this function", self.variable())))
+        env::var(self.variable()).map_err(|_| {
+            Error::internal(format!(
+                "{} is not set; template.yaml must give it to this function",
+                self.variable()
+            ))
+        })
     }
 }
 

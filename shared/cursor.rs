@@ -33,7 +33,10 @@ pub fn sign(key: &[u8], scope: &Scope<'_>, position: &str) -> String {
 /// The position in a cursor; 400 when it was tampered with, cut, or made for another list.
 pub fn open(key: &[u8], scope: &Scope<'_>, cursor: &str) -> Result<String> {
     let refused = || {
-        Error::invalid("cursor", "The cursor is not one of this list. Use next_cursor as it came, with the same filters, or leave it out.")
+        Error::invalid(
+            "cursor",
+            "The cursor is not one of this list. Use next_cursor as it came, with the same filters, or leave it out.",
+        )
     };
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
     if bytes.len() <= SIGNATURE {

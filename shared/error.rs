@@ -171,13 +171,21 @@ impl Error {
     /// `resource.not_found`; the same text whether unknown, deleted, or another workspace's.
     pub fn not_found(what: &str, id: &str) -> Self {
         let shown: String = id.chars().take(80).collect();
-        Self::new(Code::NotFound, format!("No {what} \"{shown}\" in this workspace. Check the id, and that the key belongs to the right workspace."))
+        Self::new(
+            Code::NotFound,
+            format!(
+                "No {what} \"{shown}\" in this workspace. Check the id, and that the key belongs to the right workspace."
+            ),
+        )
     }
 
     /// `internal.error`; the source is logged, never sent.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::new(Code::Internal, "Something failed on our side. Retry; if it persists, write to support with the request id.")
-            .with_source(source)
+        Self::new(
+            Code::Internal,
+            "Something failed on our side. Retry; if it persists, write to support with the request id.",
+        )
+        .with_source(source)
     }
 
     /// Adds what only the log may show.
@@ -290,7 +298,8 @@ mod tests {
 
     #[test]
     fn the_envelope_reads_as_on_the_users_page() {
-        let error = Error::new(Code::CostBudgetExceeded, "Run aborted: $1.20 exceeds budget $1.00.").with_run("run_a8K2zB");
+        let error = Error::new(Code::CostBudgetExceeded, "Run aborted: $1.20 exceeds budget $1.00.")
+            .with_run("run_a8K2zB");
         assert_eq!(
             error.envelope(Some("req_8f3c2e1a9b")),
             json!({"error": {

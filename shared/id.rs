@@ -72,10 +72,7 @@ impl<K: Kind> FromStr for Id<K> {
         let mut value: u128 = 0;
         for byte in digits.bytes() {
             let digit = DIGITS.binary_search(&byte).map_err(|_| InvalidId)?;
-            value = value
-                .checked_mul(62)
-                .and_then(|v| v.checked_add(digit as u128))
-                .ok_or(InvalidId)?;
+            value = value.checked_mul(62).and_then(|v| v.checked_add(digit as u128)).ok_or(InvalidId)?;
         }
         Ok(Self(Uuid::from_u128(value), PhantomData))
     }

@@ -14,7 +14,8 @@ pub const WORKER: Worker =
 /// Serves until the process ends.
 pub async fn run() -> Result<(), lambda_http::Error> {
     telemetry::install(WORKER.bin);
-    lambda_http::run(service_fn(|request: Request| async move { Ok::<_, Infallible>(answer(&request)) })).await
+    lambda_http::run(service_fn(|request: Request| async move { Ok::<_, Infallible>(answer(&request)) }))
+        .await
 }
 
 fn answer(request: &Request) -> Response<Body> {
@@ -55,5 +56,8 @@ fn answer(request: &Request) -> Response<Body> {
 fn is_of(pattern: &str, path: &str) -> bool {
     let path = path.trim_end_matches('/');
     pattern.split('/').count() == path.split('/').count()
-        && pattern.split('/').zip(path.split('/')).all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
+        && pattern
+            .split('/')
+            .zip(path.split('/'))
+            .all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
 }

@@ -9,7 +9,12 @@ use persona::{
 };
 
 /// The persona that `name` (id or slug) means to this caller; 404 when it is unknown, deleted, or not for this key's eyes.
-pub(super) async fn find(app: &App, caller: &Caller, name: &str, version: Option<u64>) -> Result<PersonaEntry> {
+pub(super) async fn find(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    version: Option<u64>,
+) -> Result<PersonaEntry> {
     let unknown = || Error::not_found("persona", name);
     let store = app.store().await;
     let id = if PersonaId::has_prefix(name) {

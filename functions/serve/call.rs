@@ -38,7 +38,12 @@ pub struct Call<B = ()> {
 pub struct Query(BTreeMap<String, String>);
 
 impl<B: DeserializeOwned> Call<B> {
-    pub(super) fn parse(route: &Route, caller: Caller, request_id: RequestId, request: &Request) -> Result<Self> {
+    pub(super) fn parse(
+        route: &Route,
+        caller: Caller,
+        request_id: RequestId,
+        request: &Request,
+    ) -> Result<Self> {
         let path = path_values(route.path, request.uri().path(), request.raw_http_path());
         Ok(Self {
             caller,
@@ -71,7 +76,9 @@ impl<B> Call<B> {
     /// Whether `Accept` asks for this media type by name.
     pub fn accepts(&self, media: &str) -> bool {
         let accept = self.header("accept").unwrap_or_default();
-        accept.split(',').any(|part| part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
+        accept
+            .split(',')
+            .any(|part| part.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
     }
 }
 
@@ -117,7 +124,10 @@ impl Query {
             if !route.query.contains(&name) {
                 let known = if route.query.is_empty() { "none".to_owned() } else { route.query.join(", ") };
                 let shown: String = name.chars().take(60).collect();
-                problems.push(Detail::new(format!("/{shown}"), format!("There is no query value \"{shown}\" here; known: {known}.")));
+                problems.push(Detail::new(
+                    format!("/{shown}"),
+                    format!("There is no query value \"{shown}\" here; known: {known}."),
+                ));
             } else if values.insert(name.to_owned(), value.to_owned()).is_some() {
                 problems.push(Detail::new(format!("/{name}"), format!("\"{name}\" is given twice.")));
             }
@@ -126,7 +136,9 @@ impl Query {
             None => Ok(Self(values)),
             Some(first) => {
                 let param = first.pointer.trim_start_matches('/').to_owned();
-                Err(Error::new(Code::RequestInvalid, first.message.clone()).with_param(param).with_details(problems))
+                Err(Error::new(Code::RequestInvalid, first.message.clone())
+                    .with_param(param)
+                    .with_details(problems))
             }
         }
     }
@@ -141,7 +153,9 @@ impl Query {
         match self.get(name) {
             None | Some("false" | "0") => Ok(false),
             Some("" | "true" | "1") => Ok(true),
-            Some(other) => Err(Error::invalid(name, format!("\"{}\" is neither true nor false.", shortened(other)))),
+            Some(other) => {
+                Err(Error::invalid(name, format!("\"{}\" is neither true nor false.", shortened(other))))
+            }
         }
     }
 
@@ -199,7 +213,11 @@ fn parse_body<B: DeserializeOwned>(route: &Route, request: &Request) -> Result<B
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         Error::new(
             Code::RequestInvalid,
-            format!("The body is not JSON: line {}, column {}. Send a JSON object.", error.line(), error.column()),
+            format!(
+                "The body is not JSON: line {}, column {}. Send a JSON object.",
+                error.line(),
+                error.column()
+            ),
         )
     })?;
     let problems = persona::persona::schema::validate_with(parsed_schema(schema)?, "", &value);
@@ -211,7 +229,8 @@ fn parse_body<B: DeserializeOwned>(route: &Route, request: &Request) -> Result<B
         }
         return Err(error.with_details(problems));
     }
-    serde_json::from_value(value).map_err(|error| Error::new(Code::RequestInvalid, format!("The body is not of its shape: {error}.")))
+    serde_json::from_value(value)
+        .map_err(|error| Error::new(Code::RequestInvalid, format!("The body is not of its shape: {error}.")))
 }
 
 /// The route's schema, parsed once: a process serves one route.

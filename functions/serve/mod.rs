@@ -46,7 +46,9 @@ where
         lambda_http::run_with_streaming_response(answer).await
     } else {
         let buffered = service_fn(move |request: Request| async move {
-            Ok::<_, Infallible>(Box::pin(respond(app, route, handle, request)).await.map(ReplyBody::into_buffered))
+            Ok::<_, Infallible>(
+                Box::pin(respond(app, route, handle, request)).await.map(ReplyBody::into_buffered),
+            )
         });
         lambda_http::run(buffered).await
     }
@@ -62,7 +64,12 @@ struct Context {
     store_requests_before: u64,
 }
 
-async fn respond<B, H, F>(app: &App, route: &'static Route, handle: &H, request: Request) -> http::Response<ReplyBody>
+async fn respond<B, H, F>(
+    app: &App,
+    route: &'static Route,
+    handle: &H,
+    request: Request,
+) -> http::Response<ReplyBody>
 where
     B: DeserializeOwned + Send,
     H: Fn(App, Call<B>) -> F + Sync,
@@ -84,7 +91,12 @@ where
     finish(route, &context, reply)
 }
 
-async fn prepare<B: DeserializeOwned>(app: &App, route: &'static Route, context: &mut Context, request: Request) -> Result<Call<B>> {
+async fn prepare<B: DeserializeOwned>(
+    app: &App,
+    route: &'static Route,
+    context: &mut Context,
+    request: Request,
+) -> Result<Call<B>> {
     let key = bearer(request.headers())?;
     let admitted = app.store().await.admit(&key, app.clock().now()).await;
     let (caller, allowance) = admitted.map_err(|denied| match denied {
@@ -140,7 +152,11 @@ fn api_version(headers: &http::HeaderMap) -> Result<()> {
         None | Some(persona::API_VERSION) => Ok(()),
         Some(other) => Err(Error::invalid(
             "Persona-Version",
-            format!("There is no API version \"{}\". Use {}, or leave the header out.", other.chars().take(40).collect::<String>(), persona::API_VERSION),
+            format!(
+                "There is no API version \"{}\". Use {}, or leave the header out.",
+                other.chars().take(40).collect::<String>(),
+                persona::API_VERSION
+            ),
         )),
     }
 }

@@ -1,7 +1,10 @@
 //! What a route answers, before it is HTTP.
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use persona::{config, run::{Tail, events::Event}};
+use persona::{
+    config,
+    run::{Tail, events::Event},
+};
 use serde_json::Value;
 
 use super::body::ReplyBody;
@@ -93,7 +96,8 @@ impl Reply {
             Payload::Events(source) => (Some("text/event-stream"), ReplyBody::events(source)),
         };
         let mut response = http::Response::new(body);
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         if let Some(kind) = kind {
             headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));

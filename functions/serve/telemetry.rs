@@ -51,11 +51,14 @@ pub(super) fn call_ended(call: &CallEnded) {
         http.method = call.route.method, http.route = call.route.path, http.status = call.status,
         latency_ms = call.latency_ms, store.requests = call.store_requests, "call ended"
     );
-    emit(&json!({"route": call.route.bin, "status_class": format!("{}xx", call.status / 100)}), &[
-        ("latency", "Milliseconds", call.latency_ms as f64),
-        ("store_requests", "Count", call.store_requests as f64),
-        ("errors", "Count", f64::from(u8::from(call.status >= 500))),
-    ]);
+    emit(
+        &json!({"route": call.route.bin, "status_class": format!("{}xx", call.status / 100)}),
+        &[
+            ("latency", "Milliseconds", call.latency_ms as f64),
+            ("store_requests", "Count", call.store_requests as f64),
+            ("errors", "Count", f64::from(u8::from(call.status >= 500))),
+        ],
+    );
 }
 
 /// One line in CloudWatch's embedded metric format.
@@ -63,7 +66,8 @@ pub(super) fn call_ended(call: &CallEnded) {
 pub fn emit(dimensions: &Value, metrics: &[(&str, &str, f64)]) {
     use persona::clock::{Clock, SystemClock};
     let names: Vec<&String> = dimensions.as_object().into_iter().flat_map(|map| map.keys()).collect();
-    let listed: Vec<Value> = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
+    let listed: Vec<Value> =
+        metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit})).collect();
     let mut line = json!({"_aws": {
         "Timestamp": SystemClock.epoch_millis(),
         "CloudWatchMetrics": [{"Namespace": "Persona", "Dimensions": [names], "Metrics": listed}],

@@ -94,10 +94,7 @@ impl Calendar {
 
     /// The age at a moment, told or computed from its year.
     pub(super) fn age_at(self, moment: &Moment) -> Option<i32> {
-        moment
-            .age
-            .map(i32::from)
-            .or_else(|| Some(moment.year? - self.birth()?))
+        moment.age.map(i32::from).or_else(|| Some(moment.year? - self.birth()?))
     }
 
     fn misplaced(self, layers: &Layers, at: usize, moment: &Moment) -> Option<Violation> {
@@ -112,9 +109,7 @@ impl Calendar {
             return Some(conflict(
                 pointer,
                 None,
-                format!(
-                    "/history/timeline/{at}/year is {year} ({event}), which is after this year, {now}."
-                ),
+                format!("/history/timeline/{at}/year is {year} ({event}), which is after this year, {now}."),
             ));
         }
         if let Some(then) = moment.age {

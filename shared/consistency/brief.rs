@@ -20,11 +20,7 @@ pub fn facts_from_brief(intent: &str) -> Facts {
         name: name(intent),
         age: age(&with_digits(&folded, language)),
         pronouns: pronouns(&folded, language).map(str::to_owned),
-        occupation: if language == Some("en") {
-            occupation(intent)
-        } else {
-            None
-        },
+        occupation: if language == Some("en") { occupation(intent) } else { None },
         residence,
         culture: None,
         language: language.map(str::to_owned),
@@ -32,10 +28,7 @@ pub fn facts_from_brief(intent: &str) -> Facts {
     }
 }
 
-#[expect(
-    clippy::panic,
-    reason = "patterns of this file; the tests compile each of them"
-)]
+#[expect(clippy::panic, reason = "patterns of this file; the tests compile each of them")]
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| panic!("a pattern does not compile: {error}"))
 }
@@ -53,8 +46,8 @@ const TELLING: &[(&str, &[&str])] = &[
     (
         "en",
         &[
-            "a", "an", "the", "who", "from", "and", "with", "of", "is", "loves", "for", "old",
-            "his", "her", "she",
+            "a", "an", "the", "who", "from", "and", "with", "of", "is", "loves", "for", "old", "his", "her",
+            "she",
         ],
     ),
     (
@@ -76,51 +69,18 @@ const TELLING: &[(&str, &[&str])] = &[
     ),
     (
         "de",
-        &[
-            "ein", "eine", "der", "die", "das", "und", "aus", "mit", "ist", "alt", "liebt", "sie",
-            "im", "von",
-        ],
+        &["ein", "eine", "der", "die", "das", "und", "aus", "mit", "ist", "alt", "liebt", "sie", "im", "von"],
     ),
-    (
-        "fr",
-        &[
-            "un", "une", "le", "la", "et", "de", "qui", "ans", "dans", "est", "aime", "du", "des",
-            "les",
-        ],
-    ),
-    (
-        "es",
-        &[
-            "un", "una", "el", "la", "y", "de", "que", "anos", "en", "es", "ama", "con", "los",
-            "del",
-        ],
-    ),
-    (
-        "it",
-        &[
-            "un", "una", "il", "che", "di", "e", "anni", "ama", "con", "vive", "della", "ha", "una",
-        ],
-    ),
-    (
-        "pt",
-        &[
-            "um", "uma", "o", "que", "de", "e", "anos", "em", "ama", "com", "vive", "do", "da",
-        ],
-    ),
-    (
-        "nl",
-        &[
-            "een", "de", "het", "van", "die", "uit", "met", "en", "jaar", "houdt",
-        ],
-    ),
+    ("fr", &["un", "une", "le", "la", "et", "de", "qui", "ans", "dans", "est", "aime", "du", "des", "les"]),
+    ("es", &["un", "una", "el", "la", "y", "de", "que", "anos", "en", "es", "ama", "con", "los", "del"]),
+    ("it", &["un", "una", "il", "che", "di", "e", "anni", "ama", "con", "vive", "della", "ha", "una"]),
+    ("pt", &["um", "uma", "o", "que", "de", "e", "anos", "em", "ama", "com", "vive", "do", "da"]),
+    ("nl", &["een", "de", "het", "van", "die", "uit", "met", "en", "jaar", "houdt"]),
 ];
 
 fn language_of(folded: &str) -> Option<&'static str> {
     let score = |telling: &[&str]| words(folded).filter(|word| telling.contains(word)).count();
-    let mut scores: Vec<_> = TELLING
-        .iter()
-        .map(|(language, telling)| (score(telling), *language))
-        .collect();
+    let mut scores: Vec<_> = TELLING.iter().map(|(language, telling)| (score(telling), *language)).collect();
     scores.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
     (scores[0].0 > scores[1].0).then_some(scores[0].1)
 }
@@ -205,36 +165,26 @@ const NOT_THEIRS: [&str; 45] = [
 ];
 /// What may stand just before `at 12` and the like: a moment of a life, not its present.
 const MOMENTS: [&str; 6] = ["at", "from", "since", "until", "by", "the"];
-const ARTICLES: [&str; 12] = [
-    "a", "an", "the", "un", "une", "una", "ein", "eine", "einer", "einen", "bir", "een",
-];
+const ARTICLES: [&str; 12] =
+    ["a", "an", "the", "un", "une", "una", "ein", "eine", "einer", "einen", "bir", "een"];
 
 fn age(text: &str) -> Option<Age> {
     let exact = [&YEARS_OLD, &ELSEWHERE, &ROMANCE, &APART, &IS_SO_OLD]
         .into_iter()
         .flat_map(|pattern| pattern.captures_iter(text))
         .filter(|found| !belongs_elsewhere(text, found))
-        .chain(
-            AGED.captures_iter(text)
-                .filter(|found| !is_a_moment(text, found)),
-        )
+        .chain(AGED.captures_iter(text).filter(|found| !is_a_moment(text, found)))
         .filter_map(|found| {
             let number = found.name("n").or_else(|| found.name("m"))?;
             let age = number.as_str().parse().ok().filter(|age| *age <= 150)?;
             Some((number.start(), Age::Exact(age)))
         })
         .min_by_key(|(at, _)| *at);
-    let spans = [decade(text), about(text), in_a_word(text)]
-        .into_iter()
-        .flatten();
+    let spans = [decade(text), about(text), in_a_word(text)].into_iter().flatten();
     let span = spans.min_by_key(|(at, _)| *at);
     match (exact, span) {
         (Some((exact_at, exact)), Some((span_at, span))) => {
-            Some(if exact_at <= span_at || !matches!(exact, Age::Exact(_)) {
-                exact
-            } else {
-                span
-            })
+            Some(if exact_at <= span_at || !matches!(exact, Age::Exact(_)) { exact } else { span })
         }
         (exact, span) => exact.or(span).map(|(_, age)| age),
     }
@@ -250,30 +200,13 @@ fn belongs_elsewhere(text: &str, found: &Captures<'_>) -> bool {
     let mut last = words(before).rev_two();
     let article = last.next().filter(|word| ARTICLES.contains(word));
     // In `de 54 ans` the preposition is the pattern's own; what stands before it decides.
-    let own = || {
-        found
-            .get(0)
-            .is_some_and(|all| all.start() < number.map_or(0, |n| n.start()))
-    };
+    let own = || found.get(0).is_some_and(|all| all.start() < number.map_or(0, |n| n.start()));
     let word = match article {
         Some(_) => last.next(),
         None => words(before).rev_two().next(),
     };
-    let word = if article.is_none() && own() {
-        words(before).rev_two().nth(1)
-    } else {
-        word
-    };
-    let after_kin = [
-        "kizi",
-        "kiziyla",
-        "oglu",
-        "ogluyla",
-        "cocugu",
-        "torunu",
-        "torunuyla",
-        "kardesi",
-    ];
+    let word = if article.is_none() && own() { words(before).rev_two().nth(1) } else { word };
+    let after_kin = ["kizi", "kiziyla", "oglu", "ogluyla", "cocugu", "torunu", "torunuyla", "kardesi"];
     let next = words(&text[found.get(0).map_or(0, |all| all.end())..]).next();
     let and_a = word == Some("and") && article.is_none();
     word.is_some_and(|word| NOT_THEIRS.contains(&word) && !and_a)
@@ -283,10 +216,7 @@ fn belongs_elsewhere(text: &str, found: &Captures<'_>) -> bool {
 /// `at age 12 she ran away`.
 fn is_a_moment(text: &str, found: &Captures<'_>) -> bool {
     let before = &text[..found.get(0).map_or(0, |all| all.start())];
-    words(before)
-        .rev_two()
-        .next()
-        .is_some_and(|word| MOMENTS.contains(&word))
+    words(before).rev_two().next().is_some_and(|word| MOMENTS.contains(&word))
 }
 
 /// The last words of a text, last first.
@@ -307,8 +237,7 @@ impl<'a, I: Iterator<Item = &'a str>> LastWords<'a> for I {
 
 fn decade(text: &str) -> Option<(usize, Age)> {
     let english = DECADE.captures_iter(text).find(|found| {
-        found.name("whose").is_some()
-            || (found.name("part").is_some() && found.name("the").is_none())
+        found.name("whose").is_some() || (found.name("part").is_some() && found.name("the").is_none())
     });
     let found = english
         .or_else(|| DECADE_TR.captures(text))
@@ -317,10 +246,7 @@ fn decade(text: &str) -> Option<(usize, Age)> {
     if let Some(found) = found {
         let number = found.name("n")?;
         let start: u16 = number.as_str().parse().ok()?;
-        return Some((
-            number.start(),
-            within_decade(start, found.name("part").map(|part| part.as_str())),
-        ));
+        return Some((number.start(), within_decade(start, found.name("part").map(|part| part.as_str()))));
     }
     let found = DECADE_FR.captures(text)?;
     let word = found.name("word")?;
@@ -341,22 +267,13 @@ fn within_decade(start: u16, part: Option<&str>) -> Age {
         Some("late" | "ende" | "sonunda") => (6, 9),
         _ => (0, 9),
     };
-    Age::Between {
-        min: start + from,
-        max: start + to,
-    }
+    Age::Between { min: start + from, max: start + to }
 }
 
 fn about(text: &str) -> Option<(usize, Age)> {
     let number = APPROXIMATELY.captures(text)?.name("n")?;
     let age: u16 = number.as_str().parse().ok()?;
-    Some((
-        number.start(),
-        Age::Between {
-            min: age.saturating_sub(4),
-            max: age + 4,
-        },
-    ))
+    Some((number.start(), Age::Between { min: age.saturating_sub(4), max: age + 4 }))
 }
 
 fn in_a_word(text: &str) -> Option<(usize, Age)> {
@@ -498,9 +415,7 @@ const HE: &[&str] = &[
     "дедушка",
     "رجل",
 ];
-const SHE_WORDS: &[&str] = &[
-    "she", "her", "hers", "herself", "elle", "ella", "ela", "lei", "она",
-];
+const SHE_WORDS: &[&str] = &["she", "her", "hers", "herself", "elle", "ella", "ela", "lei", "она"];
 const HE_WORDS: &[&str] = &["he", "his", "him", "himself", "lui", "ele", "он"];
 
 patterns! {
@@ -514,9 +429,7 @@ fn pronouns(folded: &str, language: Option<&str>) -> Option<&'static str> {
     if NEITHER.is_match(folded) {
         return Some("they/them");
     }
-    let head = HEAD_END
-        .find(folded)
-        .map_or(folded, |end| &folded[..end.start()]);
+    let head = HEAD_END.find(folded).map_or(folded, |end| &folded[..end.start()]);
     // A gentle order: the head's noun says who this is; pronouns only when all agree.
     let noun = words(head).take(14).find_map(|word| told(word, SHE, HE));
     let ending = match language {
@@ -616,25 +529,11 @@ patterns! {
 fn name(intent: &str) -> Option<String> {
     let found = NAME_IS
         .captures(intent)
-        .or_else(|| {
-            CALLED
-                .captures_iter(intent)
-                .find(|found| is_own_name(found))
-        })
-        .or_else(|| {
-            NAME_TR
-                .captures(intent)
-                .filter(|found| found.get(0).is_some_and(|all| all.start() < 60))
-        })
+        .or_else(|| CALLED.captures_iter(intent).find(|found| is_own_name(found)))
+        .or_else(|| NAME_TR.captures(intent).filter(|found| found.get(0).is_some_and(|all| all.start() < 60)))
         .or_else(|| LEADING_NAME.captures(intent))?;
-    let name = found
-        .name("name")?
-        .as_str()
-        .trim_end_matches(['.', '-', '\'', '’']);
-    let name = name
-        .strip_suffix("'s")
-        .or_else(|| name.strip_suffix("’s"))
-        .unwrap_or(name);
+    let name = found.name("name")?.as_str().trim_end_matches(['.', '-', '\'', '’']);
+    let name = name.strip_suffix("'s").or_else(|| name.strip_suffix("’s")).unwrap_or(name);
     let folded = fold(name);
     let first = words(&folded).next()?;
     let articles = ["a", "an", "the", "un", "une", "una", "ein", "eine", "bir"];
@@ -643,9 +542,7 @@ fn name(intent: &str) -> Option<String> {
 
 /// Whether it is the persona that is called so, and not a shop or a dog of theirs.
 fn is_own_name(found: &Captures<'_>) -> bool {
-    found
-        .name("head")
-        .is_none_or(|head| !OF_ANOTHER.is_match(head.as_str()))
+    found.name("head").is_none_or(|head| !OF_ANOTHER.is_match(head.as_str()))
 }
 
 // ---- places
@@ -685,9 +582,7 @@ fn is_a_place(found: &Captures<'_>) -> bool {
 
 fn place(intent: &str, language: Option<&str>) -> Option<String> {
     let found = match language {
-        Some("en") => HOME_EN
-            .captures(intent)
-            .or_else(|| PLACE_EN.captures_iter(intent).find(is_a_place))?,
+        Some("en") => HOME_EN.captures(intent).or_else(|| PLACE_EN.captures_iter(intent).find(is_a_place))?,
         Some("tr") => PLACE_TR.captures(intent)?,
         Some("de") => PLACE_DE.captures(intent)?,
         Some("fr") => PLACE_FR.captures(intent)?,
@@ -695,10 +590,7 @@ fn place(intent: &str, language: Option<&str>) -> Option<String> {
         _ => return None,
     };
     let place = found.name("place")?.as_str().trim_end_matches(['.', '-']);
-    let place = place
-        .strip_suffix("'s")
-        .or_else(|| place.strip_suffix("’s"))
-        .unwrap_or(place);
+    let place = place.strip_suffix("'s").or_else(|| place.strip_suffix("’s")).unwrap_or(place);
     const NO_PLACE: [&str; 24] = [
         "january",
         "february",
@@ -725,10 +617,7 @@ fn place(intent: &str, language: Option<&str>) -> Option<String> {
         "stem",
         "it",
     ];
-    (!words(&fold(place))
-        .next()
-        .is_some_and(|word| NO_PLACE.contains(&word)))
-    .then(|| place.to_owned())
+    (!words(&fold(place)).next().is_some_and(|word| NO_PLACE.contains(&word))).then(|| place.to_owned())
 }
 
 // ---- occupations, English alone
@@ -809,9 +698,7 @@ const PEOPLE: &[&str] = &[
 fn occupation(intent: &str) -> Option<String> {
     let works = WORKS_AS.captures(intent);
     if let Some(found) = &works
-        && !intent[..found.get(0)?.start()]
-            .trim_end()
-            .ends_with("while")
+        && !intent[..found.get(0)?.start()].trim_end().ends_with("while")
     {
         return Some(found.name("head")?.as_str().trim().to_owned());
     }
@@ -824,12 +711,8 @@ fn occupation(intent: &str) -> Option<String> {
         .filter(|word| !word.starts_with(char::is_uppercase))
         .collect();
     let person = trade.last().is_none_or(|last| PEOPLE.contains(last));
-    (!person
-        && trade.len() <= 4
-        && !trade
-            .iter()
-            .any(|word| word.chars().any(|c| c.is_ascii_digit())))
-    .then(|| trade.join(" "))
+    (!person && trade.len() <= 4 && !trade.iter().any(|word| word.chars().any(|c| c.is_ascii_digit())))
+        .then(|| trade.join(" "))
 }
 
 #[cfg(test)]
@@ -922,16 +805,10 @@ mod tests {
     fn pronouns_come_from_the_head_or_from_pronouns_that_agree() {
         for (intent, pronouns) in [
             ("A 29-year-old Muslim woman from Egypt", Some("she/her")),
-            (
-                "A former banker, now dedicating her time to charity",
-                Some("she/her"),
-            ),
+            ("A former banker, now dedicating her time to charity", Some("she/her")),
             ("A food critic in his 70s", Some("he/him")),
             ("A detective haunted by the woman he lost", Some("he/him")),
-            (
-                "A man who lost his wife and still writes her letters",
-                Some("he/him"),
-            ),
+            ("A man who lost his wife and still writes her letters", Some("he/him")),
             ("A non-binary baker from Leeds", Some("they/them")),
             ("A chef from New York", None),
             ("A nurse torn between his needs and her patients", None),
@@ -939,11 +816,7 @@ mod tests {
             ("Eine Lehrerin aus Wien", Some("she/her")),
             ("Un hombre que repara relojes", Some("he/him")),
         ] {
-            assert_eq!(
-                facts_from_brief(intent).pronouns.as_deref(),
-                pronouns,
-                "{intent}"
-            );
+            assert_eq!(facts_from_brief(intent).pronouns.as_deref(), pronouns, "{intent}");
         }
     }
 
@@ -982,21 +855,13 @@ mod tests {
                 Some("Delhi"),
                 Some("factory owner"),
             ),
-            (
-                "A veteran food critic in his 70s who is known",
-                None,
-                Some("veteran food critic"),
-            ),
+            ("A veteran food critic in his 70s who is known", None, Some("veteran food critic")),
             (
                 "A 29-year-old Muslim woman from Egypt, working as a journalist and more",
                 Some("Egypt"),
                 Some("journalist"),
             ),
-            (
-                "A 37-year-old Muslim man from Turkey, running a business",
-                Some("Turkey"),
-                None,
-            ),
+            ("A 37-year-old Muslim man from Turkey, running a business", Some("Turkey"), None),
             (
                 "A 25-year-old aspiring actor from India, hoping for more while working as a driver",
                 Some("India"),
@@ -1008,16 +873,8 @@ mod tests {
                 Some("seasoned chef"),
             ),
             ("A homosexual Black Atheist woman", None, None),
-            (
-                "Born in Paris, now living in Oslo, she is the one",
-                Some("Oslo"),
-                None,
-            ),
-            (
-                "54 yaşında, Kadıköy'de yaşayan bir sahaf",
-                Some("Kadıköy"),
-                None,
-            ),
+            ("Born in Paris, now living in Oslo, she is the one", Some("Oslo"), None),
+            ("54 yaşında, Kadıköy'de yaşayan bir sahaf", Some("Kadıköy"), None),
         ] {
             let facts = facts_from_brief(intent);
             assert_eq!(facts.residence.as_deref(), place, "{intent}");

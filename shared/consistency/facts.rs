@@ -109,9 +109,7 @@ pub fn merge(intent: &str, rules: &Facts, model: &Facts) -> Facts {
     let occupation = stated(model.occupation.as_deref()).filter(|fact| told.mentions(fact));
     let residence = stated(model.residence.as_deref()).filter(|fact| told.mentions(fact));
     let culture = stated(model.culture.as_deref()).filter(|fact| told.mentions(fact));
-    let age = model
-        .age
-        .filter(|age| matches!(age, Age::Exact(age) if told.counts(*age)));
+    let age = model.age.filter(|age| matches!(age, Age::Exact(age) if told.counts(*age)));
     Facts {
         name: rules.name.clone().or(name),
         age: rules.age.or(age),
@@ -134,17 +132,8 @@ fn stated(fact: Option<&str>) -> Option<String> {
 fn is_blank(fact: &str) -> bool {
     let fact = fold(fact);
     fact.is_empty()
-        || [
-            "null",
-            "none",
-            "unknown",
-            "n/a",
-            "not specified",
-            "unspecified",
-            "not mentioned",
-            "not given",
-        ]
-        .contains(&fact.as_str())
+        || ["null", "none", "unknown", "n/a", "not specified", "unspecified", "not mentioned", "not given"]
+            .contains(&fact.as_str())
 }
 
 /// The intent as the witness of the model's facts.
@@ -156,19 +145,14 @@ struct Told<'a> {
 
 impl<'a> Told<'a> {
     fn of(intent: &'a str, rules: &'a Facts) -> Self {
-        Self {
-            intent,
-            folded: fold(intent),
-            rules,
-        }
+        Self { intent, folded: fold(intent), rules }
     }
 
     /// A name's words all stand in the intent, with a capital where the script has capitals, and are
     /// neither a place nor a word for a kind of people there.
     fn names(&self, name: &str) -> bool {
-        const PARTICLES: [&str; 12] = [
-            "de", "da", "di", "del", "der", "van", "von", "bin", "al", "el", "la", "of",
-        ];
+        const PARTICLES: [&str; 12] =
+            ["de", "da", "di", "del", "der", "van", "von", "bin", "al", "el", "la", "of"];
         let parts: Vec<String> = words(name).map(fold).collect();
         let given: Vec<&str> = words(self.intent).collect();
         let capital = |part: &String| {
@@ -178,17 +162,10 @@ impl<'a> Told<'a> {
                     && !brief::is_kind_of_people(part)
             })
         };
-        let place = self
-            .rules
-            .residence
-            .as_deref()
-            .map(fold)
-            .unwrap_or_default();
+        let place = self.rules.residence.as_deref().map(fold).unwrap_or_default();
         let is_place = |part: &String| words(&place).any(|word| word == part);
         !parts.is_empty()
-            && parts
-                .iter()
-                .all(|part| PARTICLES.contains(&part.as_str()) || capital(part))
+            && parts.iter().all(|part| PARTICLES.contains(&part.as_str()) || capital(part))
             && !parts.iter().any(is_place)
             && !parts.iter().all(|part| PARTICLES.contains(&part.as_str()))
             && !self.follows_a_place_word(&parts[0])
@@ -196,9 +173,8 @@ impl<'a> Told<'a> {
 
     fn follows_a_place_word(&self, word: &str) -> bool {
         let all: Vec<&str> = words(&self.folded).collect();
-        all.windows(2).any(|pair| {
-            pair[1] == word && ["from", "in", "near", "at", "aus", "en"].contains(&pair[0])
-        })
+        all.windows(2)
+            .any(|pair| pair[1] == word && ["from", "in", "near", "at", "aus", "en"].contains(&pair[0]))
     }
 
     /// Pronouns can be inferred from grammar that the rules do not know, but not from English or Turkish,
@@ -213,9 +189,7 @@ impl<'a> Told<'a> {
         let telling: Vec<&str> = words(&fact).filter(|word| is_telling(word)).collect();
         let given: Vec<&str> = words(&self.folded).collect();
         let found = telling.iter().filter(|word| {
-            given
-                .iter()
-                .any(|other| other == *word || (word.len() > 4 && other.starts_with(stem(word, 5))))
+            given.iter().any(|other| other == *word || (word.len() > 4 && other.starts_with(stem(word, 5))))
         });
         !telling.is_empty() && found.count() * 2 >= telling.len()
     }
@@ -223,12 +197,12 @@ impl<'a> Told<'a> {
     /// The number stands in the intent, and not as a count or a span of something else.
     fn counts(&self, age: u16) -> bool {
         const SPANS: [&str; 18] = [
-            "for", "over", "since", "nearly", "almost", "about", "with", "has", "owns", "runs",
-            "speaks", "depuis", "pendant", "seit", "hace", "durante", "at", "after",
+            "for", "over", "since", "nearly", "almost", "about", "with", "has", "owns", "runs", "speaks",
+            "depuis", "pendant", "seit", "hace", "durante", "at", "after",
         ];
         const AFTER: [&str; 16] = [
-            "year", "years", "yrs", "old", "yo", "who", "and", "but", "from", "living", "yas",
-            "ans", "jahre", "anos", "anni", "with",
+            "year", "years", "yrs", "old", "yo", "who", "and", "but", "from", "living", "yas", "ans",
+            "jahre", "anos", "anni", "with",
         ];
         let digits = age.to_string();
         let text = brief::with_digits(&self.folded, self.rules.language.as_deref());
@@ -285,11 +259,7 @@ mod tests {
     use crate::consistency::facts_from_brief;
 
     fn merged(intent: &str, model: serde_json::Value) -> Facts {
-        merge(
-            intent,
-            &facts_from_brief(intent),
-            &serde_json::from_value(model).unwrap(),
-        )
+        merge(intent, &facts_from_brief(intent), &serde_json::from_value(model).unwrap())
     }
 
     #[test]
@@ -321,10 +291,7 @@ mod tests {
 
     #[test]
     fn the_rules_win_over_the_model() {
-        let facts = merged(
-            "A 54-year-old chef from New York",
-            json!({"age": 45, "residence": "York"}),
-        );
+        let facts = merged("A 54-year-old chef from New York", json!({"age": 45, "residence": "York"}));
         assert_eq!(facts.age, Some(Age::Exact(54)));
         assert_eq!(facts.residence.as_deref(), Some("New York"));
     }
@@ -343,39 +310,22 @@ mod tests {
 
     #[test]
     fn a_number_that_counts_something_else_is_no_age() {
-        assert_eq!(
-            merged("She has taught for 30 years", json!({"age": 30})).age,
-            None
-        );
+        assert_eq!(merged("She has taught for 30 years", json!({"age": 30})).age, None);
         assert_eq!(merged("He keeps 12 cats", json!({"age": 12})).age, None);
         assert_eq!(merged("Born in 1970 in Oslo", json!({"age": 70})).age, None);
-        assert_eq!(
-            merged("Age unknown, maybe 40", json!({"age": 40})).age,
-            Some(Age::Exact(40))
-        );
+        assert_eq!(merged("Age unknown, maybe 40", json!({"age": 40})).age, Some(Age::Exact(40)));
     }
 
     #[test]
     fn grammatical_gender_is_left_to_the_model() {
         let intent = "Une boulangère de Lyon qui aime la mer et les livres";
-        assert_eq!(
-            merged(intent, json!({"pronouns": "elle"}))
-                .pronouns
-                .as_deref(),
-            Some("elle")
-        );
+        assert_eq!(merged(intent, json!({"pronouns": "elle"})).pronouns.as_deref(), Some("elle"));
     }
 
     #[test]
     fn an_age_is_a_number_or_a_span_in_json() {
-        let facts = Facts {
-            age: Some(Age::Between { min: 70, max: 79 }),
-            ..Facts::default()
-        };
-        assert_eq!(
-            serde_json::to_value(&facts).unwrap(),
-            json!({"age": {"min": 70, "max": 79}})
-        );
+        let facts = Facts { age: Some(Age::Between { min: 70, max: 79 }), ..Facts::default() };
+        assert_eq!(serde_json::to_value(&facts).unwrap(), json!({"age": {"min": 70, "max": 79}}));
         assert_eq!(facts.lines(), [("age", "70 to 79".to_owned())]);
         let back: Facts = serde_json::from_value(json!({"age": 54, "name": null})).unwrap();
         assert_eq!(back.age, Some(Age::Exact(54)));

@@ -40,12 +40,7 @@ pub fn verify(contradictions: &[Contradiction], layers: &Layers) -> Verified {
     let mut verified = Verified::default();
     for contradiction in contradictions {
         match violation(contradiction, &persona) {
-            Some(found)
-                if !verified
-                    .violations
-                    .iter()
-                    .any(|known| same_places(known, &found)) =>
-            {
+            Some(found) if !verified.violations.iter().any(|known| same_places(known, &found)) => {
                 verified.violations.push(found);
             }
             _ => verified.dropped += 1,
@@ -59,12 +54,7 @@ fn violation(found: &Contradiction, persona: &Value) -> Option<Violation> {
     let b = Place::of(&found.pointer_b, &found.quote_b, persona)?;
     let alike = fold(&found.quote_a) == fold(&found.quote_b);
     let explained = found.explanation.trim();
-    if alike
-        || explained.is_empty()
-        || nested(&a.pointer, &b.pointer)
-        || a.is_meant()
-        || b.is_meant()
-    {
+    if alike || explained.is_empty() || nested(&a.pointer, &b.pointer) || a.is_meant() || b.is_meant() {
         return None;
     }
     // The later layer gives way: it was written with the earlier one in view.
@@ -91,9 +81,7 @@ fn same_places(a: &Violation, b: &Violation) -> bool {
 
 fn nested(a: &str, b: &str) -> bool {
     let within = |inner: &str, outer: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     within(a, b) || within(b, a)
 }
@@ -120,11 +108,7 @@ impl Place {
         let layer = pointer.split('/').nth(1)?.parse().ok()?;
         let quote = quote.trim().trim_matches(['"', '“', '”', '\'', '…']).trim();
         let pointer = saying(persona.pointer(&pointer)?, &pointer, &fold(quote))?;
-        Some(Self {
-            pointer,
-            quote: quote.to_owned(),
-            layer,
-        })
+        Some(Self { pointer, quote: quote.to_owned(), layer })
     }
 
     /// Contradictions within the soul are written on purpose.
@@ -136,11 +120,7 @@ impl Place {
 /// `voice.samples[2].line` and `#/voice/samples/2/line` as `/voice/samples/2/line`.
 fn normalised(pointer: &str) -> String {
     let bare = pointer.trim().trim_start_matches(['#', '$']);
-    let separators: &[char] = if bare.starts_with('/') {
-        &['/', '[', ']']
-    } else {
-        &['/', '[', ']', '.']
-    };
+    let separators: &[char] = if bare.starts_with('/') { &['/', '[', ']'] } else { &['/', '[', ']', '.'] };
     let parts = bare.split(separators).filter(|part| !part.is_empty());
     parts.fold(String::new(), |path, part| path + "/" + part)
 }
@@ -155,13 +135,12 @@ fn saying(value: &Value, pointer: &str, quote: &str) -> Option<String> {
             said.then(|| pointer.to_owned())
         }
         Value::Number(number) => (number.to_string() == quote).then(|| pointer.to_owned()),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(at, item)| saying(item, &format!("{pointer}/{at}"), quote)),
-        Value::Object(fields) => fields
-            .iter()
-            .find_map(|(name, field)| saying(field, &format!("{pointer}/{name}"), quote)),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| saying(item, &format!("{pointer}/{at}"), quote))
+        }
+        Value::Object(fields) => {
+            fields.iter().find_map(|(name, field)| saying(field, &format!("{pointer}/{name}"), quote))
+        }
         _ => None,
     }
 }

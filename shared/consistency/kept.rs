@@ -10,17 +10,12 @@ use super::{
 use crate::persona::{Layer, Layers};
 
 pub(super) fn check(layers: &Layers, facts: &Facts) -> Vec<Violation> {
-    [
-        name(layers, facts),
-        age(layers, facts),
-        stated_age(layers),
-        pronouns(layers, facts),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(occupation(layers, facts))
-    .chain(residence(layers, facts))
-    .collect()
+    [name(layers, facts), age(layers, facts), stated_age(layers), pronouns(layers, facts)]
+        .into_iter()
+        .flatten()
+        .chain(occupation(layers, facts))
+        .chain(residence(layers, facts))
+        .collect()
 }
 
 fn broken(field: &str, found: &str, fixed: &str) -> Violation {
@@ -37,25 +32,17 @@ fn name(layers: &Layers, facts: &Facts) -> Option<Violation> {
     let fixed = facts.name.as_deref()?;
     let (own, told) = (bare(&layers.identity.name), bare(fixed));
     // A name may be written in the persona's own script: that cannot be compared word by word.
-    let comparable =
-        own.iter().all(|word| word.is_ascii()) == told.iter().all(|word| word.is_ascii());
+    let comparable = own.iter().all(|word| word.is_ascii()) == told.iter().all(|word| word.is_ascii());
     let kept = told.iter().all(|word| own.contains(word));
     (comparable && !kept).then(|| broken("name", &quoted(&layers.identity.name), &quoted(fixed)))
 }
 
 fn age(layers: &Layers, facts: &Facts) -> Option<Violation> {
-    let fixed = facts
-        .age
-        .filter(|fixed| !fixed.admits(layers.identity.age))?;
+    let fixed = facts.age.filter(|fixed| !fixed.admits(layers.identity.age))?;
     let mut violation = broken("age", &layers.identity.age.to_string(), &fixed.to_string());
-    violation.layers.extend(
-        layers
-            .history
-            .timeline
-            .iter()
-            .any(|m| m.age.is_some())
-            .then_some(Layer::History),
-    );
+    violation
+        .layers
+        .extend(layers.history.timeline.iter().any(|m| m.age.is_some()).then_some(Layer::History));
     Some(violation)
 }
 
@@ -79,13 +66,7 @@ fn stated_age(layers: &Layers) -> Option<Violation> {
 fn pronouns(layers: &Layers, facts: &Facts) -> Option<Violation> {
     let fixed = facts.pronouns.as_deref()?;
     let (own, told) = (gender(&layers.identity.pronouns)?, gender(fixed)?);
-    (own != told).then(|| {
-        broken(
-            "pronouns",
-            &quoted(&layers.identity.pronouns),
-            &quoted(fixed),
-        )
-    })
+    (own != told).then(|| broken("pronouns", &quoted(&layers.identity.pronouns), &quoted(fixed)))
 }
 
 #[derive(PartialEq, Eq)]
@@ -99,12 +80,8 @@ enum Gender {
 fn gender(pronouns: &str) -> Option<Gender> {
     let folded = fold(pronouns);
     let any = |list: &[&str]| words(&folded).any(|word| list.contains(&word));
-    let she = any(&[
-        "she", "her", "hers", "elle", "ella", "lei", "ela", "она", "彼女", "هي", "zij",
-    ]);
-    let he = any(&[
-        "he", "him", "his", "il", "el", "lui", "ele", "er", "он", "彼", "هو", "hij",
-    ]);
+    let she = any(&["she", "her", "hers", "elle", "ella", "lei", "ela", "она", "彼女", "هي", "zij"]);
+    let he = any(&["he", "him", "his", "il", "el", "lui", "ele", "er", "он", "彼", "هو", "hij"]);
     let they = any(&["they", "them", "iel", "elle/iel"]);
     match (she, he, they) {
         (true, false, false) => Some(Gender::She),
@@ -117,32 +94,16 @@ fn gender(pronouns: &str) -> Option<Gender> {
 /// Words that mean the same trade, as stems: whatever the brief's word, any of its row will do.
 const TRADES: &[&[&str]] = &[
     &[
-        "doctor", "physic", "surgeon", "medic", "gp", "pediat", "paedia", "cardio", "clinic",
-        "hospit", "oncolo",
+        "doctor", "physic", "surgeon", "medic", "gp", "pediat", "paedia", "cardio", "clinic", "hospit",
+        "oncolo",
     ],
-    &[
-        "teacher", "teach", "educat", "profes", "lectur", "school", "tutor", "classr",
-    ],
-    &[
-        "lawyer", "attorn", "barris", "solici", "counse", "legal", "law",
-    ],
-    &[
-        "writer", "author", "noveli", "essayi", "poet", "journa", "writ",
-    ],
-    &[
-        "musician", "music", "singer", "guitar", "piani", "violin", "composer", "drumm",
-    ],
+    &["teacher", "teach", "educat", "profes", "lectur", "school", "tutor", "classr"],
+    &["lawyer", "attorn", "barris", "solici", "counse", "legal", "law"],
+    &["writer", "author", "noveli", "essayi", "poet", "journa", "writ"],
+    &["musician", "music", "singer", "guitar", "piani", "violin", "composer", "drumm"],
     &["engineer", "engine", "develo", "progra"],
     &["artist", "paint", "sculpt", "illust", "art"],
-    &[
-        "scientist",
-        "scien",
-        "resear",
-        "physic",
-        "biolog",
-        "chemis",
-        "astron",
-    ],
+    &["scientist", "scien", "resear", "physic", "biolog", "chemis", "astron"],
     &["chef", "cook", "culina", "restau", "kitchen"],
     &["actor", "actress", "acting", "perfor", "theat"],
     &["photographer", "photog", "photo"],
@@ -162,35 +123,16 @@ fn occupation(layers: &Layers, facts: &Facts) -> Option<Violation> {
     let fixed = facts.occupation.as_deref()?;
     let identity = &layers.identity;
     let told = comparable(facts, layers).then(|| fold(fixed))?;
-    let place_to_look = [
-        &identity.occupation,
-        &identity.summary,
-        &layers.history.backstory,
-    ]
-    .map(|text| fold(text));
-    let expertise: Vec<String> = layers
-        .knowledge
-        .expertise
-        .iter()
-        .map(|text| fold(text))
-        .collect();
-    let given: Vec<&str> = place_to_look
-        .iter()
-        .chain(&expertise)
-        .flat_map(|text| words(text))
-        .collect();
+    let place_to_look =
+        [&identity.occupation, &identity.summary, &layers.history.backstory].map(|text| fold(text));
+    let expertise: Vec<String> = layers.knowledge.expertise.iter().map(|text| fold(text)).collect();
+    let given: Vec<&str> = place_to_look.iter().chain(&expertise).flat_map(|text| words(text)).collect();
     let telling: Vec<&str> = words(&told).filter(|word| is_telling(word)).collect();
     let mentioned = |word: &&str| {
-        let row = TRADES
-            .iter()
-            .filter(|row| row.iter().any(|stem| word.starts_with(stem)));
-        let stems = row
-            .flat_map(|row| row.iter().copied())
-            .chain([stem(word, 5)]);
+        let row = TRADES.iter().filter(|row| row.iter().any(|stem| word.starts_with(stem)));
+        let stems = row.flat_map(|row| row.iter().copied()).chain([stem(word, 5)]);
         let stems: Vec<&str> = stems.collect();
-        given
-            .iter()
-            .any(|other| stems.iter().any(|stem| other.starts_with(stem)))
+        given.iter().any(|other| stems.iter().any(|stem| other.starts_with(stem)))
     };
     (!telling.is_empty() && !telling.iter().any(mentioned))
         .then(|| broken("occupation", &quoted(&identity.occupation), &quoted(fixed)))
@@ -198,9 +140,7 @@ fn occupation(layers: &Layers, facts: &Facts) -> Option<Violation> {
 
 /// Names of one place, as stems: any of a row speaks for all of it.
 const PLACES: &[&[&str]] = &[
-    &[
-        "york", "nyc", "manhat", "brookl", "bronx", "harlem", "queens",
-    ],
+    &["york", "nyc", "manhat", "brookl", "bronx", "harlem", "queens"],
     &["france", "french", "paris"],
     &["spain", "spani", "madrid", "barcel"],
     &["nether", "dutch", "hollan", "amster"],
@@ -239,27 +179,14 @@ fn residence(layers: &Layers, facts: &Facts) -> Option<Violation> {
         &layers.scenario.setting,
         &layers.scenario.situation,
     ];
-    texts.extend(
-        layers
-            .history
-            .timeline
-            .iter()
-            .flat_map(|moment| [&moment.event, &moment.effect]),
-    );
+    texts.extend(layers.history.timeline.iter().flat_map(|moment| [&moment.event, &moment.effect]));
     let folded: Vec<String> = texts.into_iter().map(|text| fold(text)).collect();
     let given: Vec<&str> = folded.iter().flat_map(|text| words(text)).collect();
     let telling: Vec<&str> = words(&told).filter(|word| is_telling(word)).collect();
     let mentioned = |word: &&str| {
-        let row = PLACES
-            .iter()
-            .filter(|row| row.iter().any(|stem| word.starts_with(stem)));
-        let stems: Vec<&str> = row
-            .flat_map(|row| row.iter().copied())
-            .chain([stem(word, 4)])
-            .collect();
-        given
-            .iter()
-            .any(|other| stems.iter().any(|stem| other.starts_with(stem)))
+        let row = PLACES.iter().filter(|row| row.iter().any(|stem| word.starts_with(stem)));
+        let stems: Vec<&str> = row.flat_map(|row| row.iter().copied()).chain([stem(word, 4)]).collect();
+        given.iter().any(|other| stems.iter().any(|stem| other.starts_with(stem)))
     };
     (!telling.is_empty() && !telling.iter().any(mentioned))
         .then(|| broken("residence", &quoted(&identity.residence), &quoted(fixed)))

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Report, Rule, Subject, Terms, Violation, ages::Calendar, check, names,
-    normalise::sort_timeline, spoken, text::quoted,
+    Report, Rule, Subject, Terms, Violation, ages::Calendar, check, names, normalise::sort_timeline, spoken,
+    text::quoted,
 };
 use crate::persona::{Layers, Moment};
 
@@ -36,14 +36,9 @@ pub struct Mended {
 pub fn mend(layers: &mut Layers, terms: &Terms<'_>) -> Vec<Mended> {
     let mut mended = keep_facts(layers, terms);
     for _ in 0..MOST_CHANGES {
-        let report = check(&Subject {
-            layers,
-            terms: *terms,
-        });
-        let Some((better, change)) = report
-            .violations
-            .iter()
-            .find_map(|v| improved(layers, terms, &report, v))
+        let report = check(&Subject { layers, terms: *terms });
+        let Some((better, change)) =
+            report.violations.iter().find_map(|v| improved(layers, terms, &report, v))
         else {
             break;
         };
@@ -69,15 +64,8 @@ fn improved(
         Rule::ValuesInRange => mend_weights(&mut better)?,
         _ => return None,
     };
-    let after = check(&Subject {
-        layers: &better,
-        terms: *terms,
-    });
-    let change = Mended {
-        check: violation.check,
-        pointer: violation.pointer.clone(),
-        message,
-    };
+    let after = check(&Subject { layers: &better, terms: *terms });
+    let change = Mended { check: violation.check, pointer: violation.pointer.clone(), message };
     (after.violations.len() < report.violations.len()).then_some((better, change))
 }
 
@@ -85,17 +73,9 @@ fn improved(
 
 /// Sets the fields of `identity` that break a fact of the brief to that fact.
 fn keep_facts(layers: &mut Layers, terms: &Terms<'_>) -> Vec<Mended> {
-    let report = check(&Subject {
-        layers,
-        terms: *terms,
-    });
-    let broken = report
-        .violations
-        .iter()
-        .filter(|v| v.check == Rule::FactsKept);
-    broken
-        .filter_map(|violation| keep_fact(layers, terms, violation))
-        .collect()
+    let report = check(&Subject { layers, terms: *terms });
+    let broken = report.violations.iter().filter(|v| v.check == Rule::FactsKept);
+    broken.filter_map(|violation| keep_fact(layers, terms, violation)).collect()
 }
 
 fn keep_fact(layers: &mut Layers, terms: &Terms<'_>, violation: &Violation) -> Option<Mended> {
@@ -125,10 +105,7 @@ fn keep_fact(layers: &mut Layers, terms: &Terms<'_>, violation: &Violation) -> O
     Some(Mended {
         check: Rule::FactsKept,
         pointer: violation.pointer.clone(),
-        message: format!(
-            "{} was {was} and is now {is}, as the brief says.",
-            violation.pointer
-        ),
+        message: format!("{} was {was} and is now {is}, as the brief says.", violation.pointer),
     })
 }
 
@@ -157,18 +134,8 @@ fn rename(layers: &mut Layers, name: &str) {
         .samples
         .iter_mut()
         .map(|sample| &mut sample.line)
-        .chain(
-            history
-                .timeline
-                .iter_mut()
-                .flat_map(|moment| [&mut moment.event, &mut moment.effect]),
-        )
-        .chain(
-            layers
-                .relations
-                .iter_mut()
-                .map(|other| &mut other.description),
-        );
+        .chain(history.timeline.iter_mut().flat_map(|moment| [&mut moment.event, &mut moment.effect]))
+        .chain(layers.relations.iter_mut().map(|other| &mut other.description));
     for text in texts.into_iter().chain(others) {
         if text.contains(&old) {
             *text = text.replace(&old, name);
@@ -180,18 +147,13 @@ fn rename(layers: &mut Layers, name: &str) {
 fn mend_summary(layers: &mut Layers) -> Option<String> {
     let age = layers.identity.age.to_string();
     let summary = &mut layers.identity.summary;
-    let digits: String = summary
-        .chars()
-        .skip_while(|c| !c.is_ascii_digit())
-        .take_while(char::is_ascii_digit)
-        .collect();
+    let digits: String =
+        summary.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     if digits.is_empty() {
         return None;
     }
     *summary = summary.replacen(&digits, &age, 1);
-    Some(format!(
-        "/identity/summary said {digits} and now says {age}, which is /identity/age."
-    ))
+    Some(format!("/identity/summary said {digits} and now says {age}, which is /identity/age."))
 }
 
 // ---- values
@@ -199,17 +161,13 @@ fn mend_summary(layers: &mut Layers) -> Option<String> {
 fn mend_weights(layers: &mut Layers) -> Option<String> {
     let soul = &mut layers.soul;
     let traits = &mut soul.traits;
-    let all = soul
-        .values
-        .iter_mut()
-        .map(|value| &mut value.weight)
-        .chain([
-            &mut traits.openness,
-            &mut traits.conscientiousness,
-            &mut traits.extraversion,
-            &mut traits.agreeableness,
-            &mut traits.neuroticism,
-        ]);
+    let all = soul.values.iter_mut().map(|value| &mut value.weight).chain([
+        &mut traits.openness,
+        &mut traits.conscientiousness,
+        &mut traits.extraversion,
+        &mut traits.agreeableness,
+        &mut traits.neuroticism,
+    ]);
     let mut off = all.filter(|weight| !(0.0..=1.0).contains(*weight));
     let weight = off.find(|weight| weight.is_finite())?;
     let was = *weight;
@@ -220,10 +178,7 @@ fn mend_weights(layers: &mut Layers) -> Option<String> {
 // ---- timeline
 
 fn mend_timeline(layers: &mut Layers, terms: &Terms<'_>, violation: &Violation) -> Option<String> {
-    let mut place = violation
-        .pointer
-        .strip_prefix("/history/timeline/")?
-        .split('/');
+    let mut place = violation.pointer.strip_prefix("/history/timeline/")?.split('/');
     let at: usize = place.next()?.parse().ok()?;
     let message = match place.next() {
         Some("age") => mend_age(layers, at),
@@ -251,10 +206,7 @@ fn mend_age(layers: &mut Layers, at: usize) -> String {
     }
     let moment = &mut timeline[at];
     (moment.age, moment.year) = (Some(age), None);
-    format!(
-        "{} was at age {then}, beyond /identity/age, and is now at {age}.",
-        quoted(&moment.event)
-    )
+    format!("{} was at age {then}, beyond /identity/age, and is now at {age}.", quoted(&moment.event))
 }
 
 /// A year that does not fit goes where an age dates the moment; else the moment goes, or happens now.
@@ -262,31 +214,21 @@ fn mend_year(layers: &mut Layers, terms: &Terms<'_>, at: usize) -> String {
     let age = layers.identity.age;
     let timeline = &mut layers.history.timeline;
     let year = timeline[at].year.unwrap_or_default();
-    let Moment {
-        age: then, event, ..
-    } = &timeline[at];
+    let Moment { age: then, event, .. } = &timeline[at];
     if let Some(then) = then {
-        let message = format!(
-            "{} keeps age {then}; its year {year}, which did not fit, is gone.",
-            quoted(event)
-        );
+        let message =
+            format!("{} keeps age {then}; its year {year}, which did not fit, is gone.", quoted(event));
         timeline[at].year = None;
         return message;
     }
     if timeline.len() > LEAST_MOMENTS {
         let gone = timeline.remove(at);
-        return format!(
-            "{} was in {year}, outside the persona's life, and is gone.",
-            quoted(&gone.event)
-        );
+        return format!("{} was in {year}, outside the persona's life, and is gone.", quoted(&gone.event));
     }
     let moment = &mut timeline[at];
     let told = if year > terms.now_year { age } else { 0 };
     (moment.age, moment.year) = (Some(told), None);
-    format!(
-        "{} was in {year}, outside the persona's life, and is now at age {told}.",
-        quoted(&moment.event)
-    )
+    format!("{} was in {year}, outside the persona's life, and is now at age {told}.", quoted(&moment.event))
 }
 
 // ---- names
@@ -312,11 +254,7 @@ fn mend_names(layers: &mut Layers, violation: &Violation) -> Option<String> {
         "/history/backstory" => &mut layers.history.backstory,
         "/voice/greeting" => &mut layers.voice.greeting,
         line => {
-            let at: usize = line
-                .strip_prefix("/voice/samples/")?
-                .strip_suffix("/line")?
-                .parse()
-                .ok()?;
+            let at: usize = line.strip_prefix("/voice/samples/")?.strip_suffix("/line")?.parse().ok()?;
             &mut layers.voice.samples.get_mut(at)?.line
         }
     };
@@ -332,11 +270,7 @@ fn mend_names(layers: &mut Layers, violation: &Violation) -> Option<String> {
 // ---- never_says
 
 /// The forbidden phrase goes; where it is the only one, what says it does.
-fn mend_never_says(
-    layers: &mut Layers,
-    terms: &Terms<'_>,
-    violation: &Violation,
-) -> Option<String> {
+fn mend_never_says(layers: &mut Layers, terms: &Terms<'_>, violation: &Violation) -> Option<String> {
     let said = spoken::all_said(layers, terms.language)
         .into_iter()
         .find(|said| said.pointer == violation.pointer)?;
@@ -357,9 +291,7 @@ fn mend_never_says(
         "catchphrases" if voice.catchphrases.len() > LEAST_CATCHPHRASES => {
             drop(voice.catchphrases.remove(at))
         }
-        "vocabulary" if voice.vocabulary.len() > LEAST_VOCABULARY => {
-            drop(voice.vocabulary.remove(at))
-        }
+        "vocabulary" if voice.vocabulary.len() > LEAST_VOCABULARY => drop(voice.vocabulary.remove(at)),
         _ => return None,
     }
     Some(format!(

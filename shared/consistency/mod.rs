@@ -128,31 +128,16 @@ pub struct Report {
 /// Applies every rule to the whole persona.
 pub fn check(subject: &Subject<'_>) -> Report {
     let Subject { layers, terms } = subject;
-    let mut report = Report {
-        score: 1.0,
-        checks: Vec::new(),
-        violations: Vec::new(),
-    };
-    report.add(
-        Rule::ValuesInRange,
-        "Every value is within its schema.",
-        values::check(layers),
-    );
+    let mut report = Report { score: 1.0, checks: Vec::new(), violations: Vec::new() };
+    report.add(Rule::ValuesInRange, "Every value is within its schema.", values::check(layers));
     report.add(
         Rule::AgesFitTimeline,
-        &format!(
-            "{} moments fit an age of {}.",
-            layers.history.timeline.len(),
-            layers.identity.age
-        ),
+        &format!("{} moments fit an age of {}.", layers.history.timeline.len(), layers.identity.age),
         ages::check(layers, terms),
     );
     report.add(
         Rule::NamesAgree,
-        &format!(
-            "{} is so called everywhere.",
-            text::quoted(&layers.identity.name)
-        ),
+        &format!("{} is so called everywhere.", text::quoted(&layers.identity.name)),
         names::check(layers),
     );
     let fixed = terms.facts.lines().len();
@@ -172,11 +157,7 @@ pub fn check(subject: &Subject<'_>) -> Report {
         spoken::never_says(layers, terms.language),
     );
     let custom = terms.custom_fields.iter().map(custom_field).collect();
-    report.add(
-        Rule::CustomFieldsValid,
-        "Every custom field is valid.",
-        custom,
-    );
+    report.add(Rule::CustomFieldsValid, "Every custom field is valid.", custom);
     report
 }
 
@@ -201,9 +182,9 @@ impl Report {
     pub fn with_judged(mut self, verified: Verified) -> Self {
         let agreed = match verified.dropped {
             0 => "The judge found no contradiction.".to_owned(),
-            dropped => format!(
-                "The judge found no contradiction that the text bears out ({dropped} dropped)."
-            ),
+            dropped => {
+                format!("The judge found no contradiction that the text bears out ({dropped} dropped).")
+            }
         };
         self.add(Rule::LayersAgree, &agreed, verified.violations);
         self
@@ -211,11 +192,7 @@ impl Report {
 
     /// The layers to draft again, in the order of the contract.
     pub fn layers_to_repair(&self) -> Vec<Layer> {
-        let named = |layer: &Layer| {
-            self.violations
-                .iter()
-                .any(|violation| violation.layers.contains(layer))
-        };
+        let named = |layer: &Layer| self.violations.iter().any(|violation| violation.layers.contains(layer));
         Layer::ALL.into_iter().filter(named).collect()
     }
 
@@ -232,10 +209,7 @@ impl Report {
         let first = self.violations.first()?;
         let message = match self.violations.len() {
             1 => format!("The persona contradicts itself: {}", first.message),
-            count => format!(
-                "The persona contradicts itself in {count} places, first: {}",
-                first.message
-            ),
+            count => format!("The persona contradicts itself in {count} places, first: {}", first.message),
         };
         Some(Error::new(Code::SchemaViolation, message).with_details(self.details()))
     }
@@ -246,11 +220,7 @@ impl Report {
             [only] => only.message.clone(),
             [first, rest @ ..] => format!("{} And {} more.", first.message, rest.len()),
         };
-        self.checks.push(Check {
-            name,
-            passed: violations.is_empty(),
-            detail,
-        });
+        self.checks.push(Check { name, passed: violations.is_empty(), detail });
         self.violations.extend(violations);
         let passed = self.checks.iter().filter(|check| check.passed).count();
         self.score = (passed as f64 / self.checks.len() as f64 * 100.0).round() / 100.0;

@@ -11,9 +11,7 @@ use super::{
 use crate::persona::{Layer, Layers};
 
 pub(super) fn check(layers: &Layers) -> Vec<Violation> {
-    let mut violations: Vec<Violation> = own_relations(layers)
-        .map(|at| relation(layers, at))
-        .collect();
+    let mut violations: Vec<Violation> = own_relations(layers).map(|at| relation(layers, at)).collect();
     violations.extend(claims(layers));
     violations
 }
@@ -22,12 +20,7 @@ pub(super) fn check(layers: &Layers) -> Vec<Violation> {
 pub(super) fn own_relations(layers: &Layers) -> impl Iterator<Item = usize> {
     let own = bare(&layers.identity.name);
     let same = move |name: &str| !own.is_empty() && bare(name) == own;
-    layers
-        .relations
-        .iter()
-        .enumerate()
-        .filter(move |(_, other)| same(&other.name))
-        .map(|(at, _)| at)
+    layers.relations.iter().enumerate().filter(move |(_, other)| same(&other.name)).map(|(at, _)| at)
 }
 
 fn relation(layers: &Layers, at: usize) -> Violation {
@@ -78,18 +71,11 @@ pub(super) fn bare(name: &str) -> Vec<String> {
     ];
     let folded = fold(name);
     let all: Vec<String> = words(&folded).map(str::to_owned).collect();
-    let rest: Vec<String> = all
-        .iter()
-        .filter(|word| !TITLES.contains(&word.as_str()))
-        .cloned()
-        .collect();
+    let rest: Vec<String> = all.iter().filter(|word| !TITLES.contains(&word.as_str())).cloned().collect();
     if rest.is_empty() { all } else { rest }
 }
 
-#[expect(
-    clippy::panic,
-    reason = "patterns of this file; the tests compile both"
-)]
+#[expect(clippy::panic, reason = "patterns of this file; the tests compile both")]
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).unwrap_or_else(|error| panic!("a pattern does not compile: {error}"))
 }
@@ -112,32 +98,12 @@ static INTRODUCTION: LazyLock<Regex> = LazyLock::new(|| {
 /// The texts that may introduce the persona, with how they would.
 fn introductions(layers: &Layers) -> impl Iterator<Item = (String, Layer, &str, &'static Regex)> {
     let told = [
-        (
-            "/identity/summary".to_owned(),
-            Layer::Identity,
-            layers.identity.summary.as_str(),
-            &*OPENING,
-        ),
-        (
-            "/history/backstory".to_owned(),
-            Layer::History,
-            &layers.history.backstory,
-            &*OPENING,
-        ),
-        (
-            "/voice/greeting".to_owned(),
-            Layer::Voice,
-            &layers.voice.greeting,
-            &*INTRODUCTION,
-        ),
+        ("/identity/summary".to_owned(), Layer::Identity, layers.identity.summary.as_str(), &*OPENING),
+        ("/history/backstory".to_owned(), Layer::History, &layers.history.backstory, &*OPENING),
+        ("/voice/greeting".to_owned(), Layer::Voice, &layers.voice.greeting, &*INTRODUCTION),
     ];
     let lines = layers.voice.samples.iter().enumerate().map(|(at, sample)| {
-        (
-            format!("/voice/samples/{at}/line"),
-            Layer::Voice,
-            sample.line.as_str(),
-            &*INTRODUCTION,
-        )
+        (format!("/voice/samples/{at}/line"), Layer::Voice, sample.line.as_str(), &*INTRODUCTION)
     });
     told.into_iter().chain(lines)
 }
@@ -170,12 +136,7 @@ fn claims(layers: &Layers) -> impl Iterator<Item = Violation> {
 fn is_another(layers: &Layers, claimed: &str) -> bool {
     let claimed = bare(claimed);
     let identity = &layers.identity;
-    let elsewhere = [
-        &identity.residence,
-        &identity.culture,
-        &identity.occupation,
-        &layers.scenario.setting,
-    ];
+    let elsewhere = [&identity.residence, &identity.culture, &identity.occupation, &layers.scenario.setting];
     let known: Vec<String> = elsewhere
         .into_iter()
         .chain(layers.relations.iter().map(|other| &other.name))
@@ -183,8 +144,7 @@ fn is_another(layers: &Layers, claimed: &str) -> bool {
         .collect();
     let own = bare(&identity.name);
     let akin = |word: &String| {
-        own.iter()
-            .any(|part| part == word || part.starts_with(word) || word.starts_with(part))
+        own.iter().any(|part| part == word || part.starts_with(word) || word.starts_with(part))
     };
     let latin = |name: &[String]| name.iter().all(|word| word.is_ascii());
     claimed.len() >= 2

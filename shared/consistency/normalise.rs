@@ -35,9 +35,7 @@ fn tidy(value: &mut Value, schema: &Value) {
             }
         }
         Value::Array(items) => {
-            items
-                .iter_mut()
-                .for_each(|item| tidy(item, &schema["items"]));
+            items.iter_mut().for_each(|item| tidy(item, &schema["items"]));
             let least = schema["minItems"].as_u64().unwrap_or(0) as usize;
             drop_repeats(items, least);
         }
@@ -74,11 +72,6 @@ pub(super) fn sort_timeline(timeline: &mut [Moment], birth: Option<i32>) {
     } else if timeline.iter().all(|moment| moment.year.is_some()) {
         timeline.sort_by_key(|moment| (moment.year, moment.age));
     } else if let Some(birth) = birth {
-        timeline.sort_by_key(|moment| {
-            moment
-                .age
-                .map(i32::from)
-                .or_else(|| Some(moment.year? - birth))
-        });
+        timeline.sort_by_key(|moment| moment.age.map(i32::from).or_else(|| Some(moment.year? - birth)));
     }
 }

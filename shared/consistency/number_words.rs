@@ -5,64 +5,29 @@ use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 use regex::{Captures, Regex};
 
 const EN: ([&str; 9], [&str; 8]) = (
-    [
-        "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-    ],
-    [
-        "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-    ],
+    ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"],
 );
-const EN_TEENS: [&str; 7] = [
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
+const EN_TEENS: [&str; 7] =
+    ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"];
 const TR: ([&str; 9], [&str; 8]) = (
-    [
-        "bir", "iki", "uc", "dort", "bes", "alti", "yedi", "sekiz", "dokuz",
-    ],
-    [
-        "yirmi", "otuz", "kirk", "elli", "altmis", "yetmis", "seksen", "doksan",
-    ],
+    ["bir", "iki", "uc", "dort", "bes", "alti", "yedi", "sekiz", "dokuz"],
+    ["yirmi", "otuz", "kirk", "elli", "altmis", "yetmis", "seksen", "doksan"],
 );
 const DE: ([&str; 9], [&str; 8]) = (
-    [
-        "ein", "zwei", "drei", "vier", "funf", "sechs", "sieben", "acht", "neun",
-    ],
-    [
-        "zwanzig", "dreissig", "vierzig", "funfzig", "sechzig", "siebzig", "achtzig", "neunzig",
-    ],
+    ["ein", "zwei", "drei", "vier", "funf", "sechs", "sieben", "acht", "neun"],
+    ["zwanzig", "dreissig", "vierzig", "funfzig", "sechzig", "siebzig", "achtzig", "neunzig"],
 );
 const ES: ([&str; 9], [&str; 8]) = (
-    [
-        "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve",
-    ],
-    [
-        "veinte",
-        "treinta",
-        "cuarenta",
-        "cincuenta",
-        "sesenta",
-        "setenta",
-        "ochenta",
-        "noventa",
-    ],
+    ["uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve"],
+    ["veinte", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"],
 );
 const FR_BELOW_20: [&str; 19] = [
-    "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze",
-    "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
+    "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze", "treize",
+    "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
 ];
-const FR_TENS: [(&str, usize); 5] = [
-    ("vingt", 20),
-    ("trente", 30),
-    ("quarante", 40),
-    ("cinquante", 50),
-    ("soixante", 60),
-];
+const FR_TENS: [(&str, usize); 5] =
+    [("vingt", 20), ("trente", 30), ("quarante", 40), ("cinquante", 50), ("soixante", 60)];
 
 /// The number words of one language with the pattern that finds them; folded, longest first.
 struct Numbers {
@@ -84,10 +49,7 @@ impl Numbers {
             return Cow::Borrowed(text);
         };
         pattern.replace_all(text, |found: &Captures<'_>| {
-            let value = self
-                .values
-                .get(&found[1])
-                .map_or_else(|| found[1].to_owned(), ToString::to_string);
+            let value = self.values.get(&found[1]).map_or_else(|| found[1].to_owned(), ToString::to_string);
             format!("{value}{}", &found[2])
         })
     }
@@ -110,18 +72,12 @@ fn tens_and_ones((ones, tens): ([&str; 9], [&str; 8]), joints: &[&str]) -> HashM
 
 static ENGLISH: LazyLock<Numbers> = LazyLock::new(|| {
     let mut values = tens_and_ones(EN, &["-", " "]);
-    values.extend(
-        EN_TEENS
-            .iter()
-            .enumerate()
-            .map(|(n, teen)| ((*teen).to_owned(), n + 13)),
-    );
+    values.extend(EN_TEENS.iter().enumerate().map(|(n, teen)| ((*teen).to_owned(), n + 13)));
     // `thirties`: the decade's own word, brought to the form `30s`.
     Numbers::of(values, r"\b")
 });
 static ENGLISH_DECADES: LazyLock<Numbers> = LazyLock::new(|| {
-    let decade =
-        |(t, ten): (usize, &&str)| (format!("{}ies", ten.trim_end_matches('y')), (t + 2) * 10);
+    let decade = |(t, ten): (usize, &&str)| (format!("{}ies", ten.trim_end_matches('y')), (t + 2) * 10);
     Numbers::of(EN.1.iter().enumerate().map(decade).collect(), r"\b")
 });
 static TURKISH: LazyLock<Numbers> =
@@ -186,19 +142,12 @@ pub(super) fn to_digits<'a>(folded: &'a str, language: Option<&str>) -> Cow<'a, 
     let told = match &decades.pattern {
         Some(pattern) => pattern
             .replace_all(&told, |found: &Captures<'_>| {
-                decades
-                    .values
-                    .get(&found[1])
-                    .map_or_else(String::new, |value| format!("{value}s"))
+                decades.values.get(&found[1]).map_or_else(String::new, |value| format!("{value}s"))
             })
             .into_owned(),
         None => told,
     };
-    if told == folded {
-        Cow::Borrowed(folded)
-    } else {
-        Cow::Owned(told)
-    }
+    if told == folded { Cow::Borrowed(folded) } else { Cow::Owned(told) }
 }
 
 fn western_digit(c: char) -> char {

@@ -25,11 +25,7 @@ pub(super) fn language(layers: &Layers, declared: &str) -> Vec<Violation> {
     let Some(other) = other else {
         return Vec::new();
     };
-    let longest = lines
-        .iter()
-        .max_by_key(|line| line.len())
-        .copied()
-        .unwrap_or_default();
+    let longest = lines.iter().max_by_key(|line| line.len()).copied().unwrap_or_default();
     vec![Violation {
         check: Rule::LanguageKept,
         pointer: "/voice/samples".to_owned(),
@@ -43,11 +39,7 @@ pub(super) fn language(layers: &Layers, declared: &str) -> Vec<Violation> {
 }
 
 fn spoken_lines(layers: &Layers) -> impl Iterator<Item = &str> {
-    let samples = layers
-        .voice
-        .samples
-        .iter()
-        .map(|sample| sample.line.as_str());
+    let samples = layers.voice.samples.iter().map(|sample| sample.line.as_str());
     std::iter::once(layers.voice.greeting.as_str()).chain(samples)
 }
 
@@ -78,9 +70,7 @@ impl Script {
             '\u{400}'..='\u{52f}' => Self::Cyrillic,
             '\u{530}'..='\u{58f}' => Self::Armenian,
             '\u{590}'..='\u{5ff}' => Self::Hebrew,
-            '\u{600}'..='\u{77f}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' => {
-                Self::Arabic
-            }
+            '\u{600}'..='\u{77f}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' => Self::Arabic,
             '\u{900}'..='\u{97f}' => Self::Devanagari,
             '\u{980}'..='\u{9ff}' => Self::Bengali,
             '\u{b80}'..='\u{bff}' => Self::Tamil,
@@ -131,10 +121,11 @@ fn scripts(language: &str) -> &'static [Script] {
         "th" => &[Script::Thai],
         "ka" => &[Script::Georgian],
         "hy" => &[Script::Armenian],
-        "en" | "tr" | "de" | "fr" | "es" | "it" | "pt" | "nl" | "sv" | "da" | "nb" | "no"
-        | "nn" | "fi" | "et" | "pl" | "cs" | "sk" | "sl" | "hr" | "hu" | "ro" | "lt" | "lv"
-        | "id" | "ms" | "vi" | "tl" | "ca" | "gl" | "eu" | "cy" | "ga" | "is" | "sq" | "af"
-        | "sw" | "la" | "eo" | "mt" | "lb" => &[Script::Latin],
+        "en" | "tr" | "de" | "fr" | "es" | "it" | "pt" | "nl" | "sv" | "da" | "nb" | "no" | "nn" | "fi"
+        | "et" | "pl" | "cs" | "sk" | "sl" | "hr" | "hu" | "ro" | "lt" | "lv" | "id" | "ms" | "vi" | "tl"
+        | "ca" | "gl" | "eu" | "cy" | "ga" | "is" | "sq" | "af" | "sw" | "la" | "eo" | "mt" | "lb" => {
+            &[Script::Latin]
+        }
         _ => &[],
     }
 }
@@ -142,11 +133,7 @@ fn scripts(language: &str) -> &'static [Script] {
 /// The script of a text that is mostly not in a script of its language.
 fn other_script(text: &str, declared: &str) -> Option<String> {
     let allowed = scripts(declared);
-    let found: Vec<Script> = text
-        .chars()
-        .filter(|c| c.is_alphabetic())
-        .map(Script::of)
-        .collect();
+    let found: Vec<Script> = text.chars().filter(|c| c.is_alphabetic()).map(Script::of).collect();
     if allowed.is_empty() || found.len() < LETTERS_FOR_SCRIPT {
         return None;
     }
@@ -158,17 +145,12 @@ fn other_script(text: &str, declared: &str) -> Option<String> {
     if declared == "zh" && kana * 4 > found.len() {
         return Some("Japanese".to_owned());
     }
-    let fitting = found
-        .iter()
-        .filter(|script| allowed.contains(script))
-        .count();
+    let fitting = found.iter().filter(|script| allowed.contains(script)).count();
     if fitting * 2 >= found.len() {
         return None;
     }
-    let strangest = found
-        .iter()
-        .filter(|script| !allowed.contains(script))
-        .max_by_key(|script| count(**script))?;
+    let strangest =
+        found.iter().filter(|script| !allowed.contains(script)).max_by_key(|script| count(**script))?;
     Some(format!("{} script", strangest.name()))
 }
 
@@ -194,14 +176,7 @@ const ALIKE: &[&[Lang]] = &[
     &[Lang::Spa, Lang::Por, Lang::Cat, Lang::Ita],
     &[Lang::Ces, Lang::Slk, Lang::Pol],
     &[Lang::Hrv, Lang::Srp, Lang::Slv, Lang::Mkd, Lang::Bul],
-    &[
-        Lang::Rus,
-        Lang::Ukr,
-        Lang::Bel,
-        Lang::Bul,
-        Lang::Srp,
-        Lang::Mkd,
-    ],
+    &[Lang::Rus, Lang::Ukr, Lang::Bel, Lang::Bul, Lang::Srp, Lang::Mkd],
     &[Lang::Tur, Lang::Aze, Lang::Tuk, Lang::Uzb],
     &[Lang::Nld, Lang::Afr],
     &[Lang::Fin, Lang::Est],
@@ -216,18 +191,11 @@ fn other_language(lines: &[&str], all: &str, declared: &str) -> Option<String> {
         return None;
     }
     let expected = detectable(declared);
-    let unsure: Vec<Lang> = UNSURE
-        .into_iter()
-        .filter(|lang| Some(*lang) != expected)
-        .collect();
+    let unsure: Vec<Lang> = UNSURE.into_iter().filter(|lang| Some(*lang) != expected).collect();
     let found = Detector::with_denylist(unsure).detect(all)?;
     let lang = found.lang();
-    let alike = |a: Lang, b: Lang| {
-        a == b
-            || ALIKE
-                .iter()
-                .any(|group| group.contains(&a) && group.contains(&b))
-    };
+    let alike =
+        |a: Lang, b: Lang| a == b || ALIKE.iter().any(|group| group.contains(&a) && group.contains(&b));
     if !found.is_reliable() || expected.is_some_and(|expected| alike(expected, lang)) {
         return None;
     }
@@ -260,10 +228,10 @@ fn lines_agree(lines: &[&str], expected: Option<Lang>, found: Lang) -> bool {
 /// The share of a text's words that are small English words.
 fn english_share(text: &str) -> f64 {
     const SMALL: [&str; 50] = [
-        "the", "and", "you", "that", "is", "it", "to", "of", "a", "i", "in", "for", "not", "with",
-        "this", "what", "my", "your", "be", "have", "are", "was", "but", "we", "they", "he", "she",
-        "if", "there", "when", "don", "me", "do", "no", "so", "at", "on", "just", "who", "one",
-        "all", "out", "it's", "can", "will", "from", "or", "how", "by", "an",
+        "the", "and", "you", "that", "is", "it", "to", "of", "a", "i", "in", "for", "not", "with", "this",
+        "what", "my", "your", "be", "have", "are", "was", "but", "we", "they", "he", "she", "if", "there",
+        "when", "don", "me", "do", "no", "so", "at", "on", "just", "who", "one", "all", "out", "it's", "can",
+        "will", "from", "or", "how", "by", "an",
     ];
     let folded = fold(text);
     let (mut small, mut count) = (0_usize, 0_usize);
@@ -370,34 +338,17 @@ pub(super) fn all_said(layers: &Layers, language: &str) -> Vec<Said> {
     let voice = &layers.voice;
     let mut texts = vec![("/voice/greeting".to_owned(), &voice.greeting)];
     texts.extend(
-        voice
-            .samples
-            .iter()
-            .enumerate()
-            .map(|(at, s)| (format!("/voice/samples/{at}/line"), &s.line)),
+        voice.samples.iter().enumerate().map(|(at, s)| (format!("/voice/samples/{at}/line"), &s.line)),
     );
     texts.extend(
-        voice
-            .catchphrases
-            .iter()
-            .enumerate()
-            .map(|(at, c)| (format!("/voice/catchphrases/{at}"), c)),
+        voice.catchphrases.iter().enumerate().map(|(at, c)| (format!("/voice/catchphrases/{at}"), c)),
     );
     texts.extend(
-        voice
-            .vocabulary
-            .iter()
-            .enumerate()
-            .map(|(at, word)| (format!("/voice/vocabulary/{at}"), word)),
+        voice.vocabulary.iter().enumerate().map(|(at, word)| (format!("/voice/vocabulary/{at}"), word)),
     );
-    texts.push((
-        "/boundaries/refusal_line".to_owned(),
-        &layers.boundaries.refusal_line,
-    ));
-    let lowered: Vec<(String, &String, String)> = texts
-        .into_iter()
-        .map(|(pointer, text)| (pointer, text, spaced(&lower(text, language))))
-        .collect();
+    texts.push(("/boundaries/refusal_line".to_owned(), &layers.boundaries.refusal_line));
+    let lowered: Vec<(String, &String, String)> =
+        texts.into_iter().map(|(pointer, text)| (pointer, text, spaced(&lower(text, language)))).collect();
     let mut found = Vec::new();
     for (entry, phrase) in voice.never_says.iter().enumerate() {
         let phrase = spaced(&lower(phrase, language));

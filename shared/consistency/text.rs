@@ -31,9 +31,7 @@ pub(crate) fn fold(text: &str) -> String {
 
 /// Lower case as the language has it: in Turkish and Azerbaijani `I` is `ı` and `İ` is `i`.
 pub(super) fn lower(text: &str, language: &str) -> String {
-    let text = text
-        .nfkc()
-        .map(|c| if matches!(c, '’' | 'ʼ') { '\'' } else { c });
+    let text = text.nfkc().map(|c| if matches!(c, '’' | 'ʼ') { '\'' } else { c });
     if matches!(language, "tr" | "az") {
         let dotted = text.map(|c| match c {
             'I' => 'ı',
@@ -43,15 +41,12 @@ pub(super) fn lower(text: &str, language: &str) -> String {
         return dotted.flat_map(char::to_lowercase).collect();
     }
     // `İ` alone lowers to an i with a combining dot; elsewhere it is an i.
-    text.map(|c| if c == 'İ' { 'i' } else { c })
-        .flat_map(char::to_lowercase)
-        .collect()
+    text.map(|c| if c == 'İ' { 'i' } else { c }).flat_map(char::to_lowercase).collect()
 }
 
 /// The words of a text: runs of letters and digits.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 /// Whether `phrase` stands in `text` as whole words. Both must be folded or lowered alike. Scripts that
@@ -64,14 +59,8 @@ pub(super) fn says(text: &str, phrase: &str) -> bool {
         let before = text[..at].chars().next_back();
         let after = &text[at + found.len()..];
         let opens = !joins(first) || before.is_none_or(|c| !c.is_alphanumeric());
-        let negated = after
-            .strip_prefix("'t")
-            .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
-        let closes = !joins(last)
-            || after
-                .chars()
-                .next()
-                .is_none_or(|c| !c.is_alphanumeric() && !negated);
+        let negated = after.strip_prefix("'t").is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
+        let closes = !joins(last) || after.chars().next().is_none_or(|c| !c.is_alphanumeric() && !negated);
         opens && closes
     })
 }
@@ -85,9 +74,7 @@ fn joins(c: char) -> bool {
 
 /// The first `letters` letters of a word, or the whole word.
 pub(super) fn stem(word: &str, letters: usize) -> &str {
-    word.char_indices()
-        .nth(letters)
-        .map_or(word, |(end, _)| &word[..end])
+    word.char_indices().nth(letters).map_or(word, |(end, _)| &word[..end])
 }
 
 /// A text for a message: short enough, in quotes.

@@ -7,11 +7,7 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let plain = fold(&visible);
     let undisguised = joined(&unleeted(&plain));
-    if undisguised == plain {
-        vec![plain]
-    } else {
-        vec![plain, undisguised]
-    }
+    if undisguised == plain { vec![plain] } else { vec![plain, undisguised] }
 }
 
 /// Characters that show nothing: zero-width, soft hyphen, directional marks, variation selectors, tags.
@@ -29,11 +25,7 @@ fn unleeted(text: &str) -> String {
     text.split_inclusive([' ', '-'])
         .map(|part| {
             let letters = part.chars().filter(char::is_ascii_alphabetic).count();
-            if letters >= 2 {
-                part.chars().map(meant).collect()
-            } else {
-                part.to_owned()
-            }
+            if letters >= 2 { part.chars().map(meant).collect() } else { part.to_owned() }
         })
         .collect()
 }
@@ -93,14 +85,7 @@ fn spaced_run(letters: &[char], within_word: bool) -> usize {
         run += 1;
     }
     // The last letter must not be the first one of a word.
-    if letters
-        .get(run * 2 - 1)
-        .is_some_and(|c| c.is_alphanumeric())
-    {
-        run - 1
-    } else {
-        run
-    }
+    if letters.get(run * 2 - 1).is_some_and(|c| c.is_alphanumeric()) { run - 1 } else { run }
 }
 
 #[cfg(test)]
@@ -121,11 +106,7 @@ mod tests {
             ("a b c", "a b c"),
             ("x y z word", "x y z word"),
         ] {
-            assert_eq!(
-                readings(text).last().map(String::as_str),
-                Some(last),
-                "{text}"
-            );
+            assert_eq!(readings(text).last().map(String::as_str), Some(last), "{text}");
         }
     }
 }

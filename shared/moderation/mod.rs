@@ -71,10 +71,7 @@ pub struct Decision {
 
 /// The names of the categories, in the order of the policy: with [`NONE`] the values of `harm`.
 pub fn categories() -> impl Iterator<Item = &'static str> {
-    policy()
-        .categories
-        .iter()
-        .map(|category| category.name.as_str())
+    policy().categories.iter().map(|category| category.name.as_str())
 }
 
 /// Compiles the policy, which takes a fraction of a second of CPU once a process. Call it where there is time
@@ -96,15 +93,8 @@ pub fn gate(intent: &str, opinions: &Opinions<'_>) -> Decision {
         hints: Vec::new(),
         policy: policy.version.clone(),
     };
-    let weighed = Weighed {
-        policy,
-        found: &found,
-        opinions,
-    };
-    decision.hints = weighed
-        .hints()
-        .map(|(source, category)| format!("{source}:{category}"))
-        .collect();
+    let weighed = Weighed { policy, found: &found, opinions };
+    decision.hints = weighed.hints().map(|(source, category)| format!("{source}:{category}")).collect();
     let blocked = weighed
         .by_rule()
         .or_else(|| weighed.by_vendor())
@@ -136,55 +126,32 @@ impl<'a> Weighed<'a> {
 
     fn by_vendor(&self) -> Option<Block<'a>> {
         let flagged = &self.opinions.vendor?.flagged;
-        let category = self
-            .policy
-            .categories
-            .iter()
-            .find(|category| names_any(&category.vendor.blocks, flagged))?;
+        let category =
+            self.policy.categories.iter().find(|category| names_any(&category.vendor.blocks, flagged))?;
         Some((&category.name, None, Source::Provider))
     }
 
     fn by_model(&self) -> Option<Block<'a>> {
-        let opinion = self
-            .opinions
-            .model
-            .filter(|opinion| self.policy.believes(opinion.model))?;
+        let opinion = self.opinions.model.filter(|opinion| self.policy.believes(opinion.model))?;
         Some((self.category(opinion.harm)?, None, Source::Model))
     }
 
     /// Two kinds of weak evidence for one category.
     fn by_agreement(&self) -> Option<Block<'a>> {
         let hints: Vec<_> = self.hints().collect();
-        let agreed =
-            |category: &&str| hints.iter().filter(|(_, other)| other == category).count() >= 2;
-        let category = self
-            .policy
-            .categories
-            .iter()
-            .map(|category| category.name.as_str())
-            .find(agreed)?;
-        let rule = self
-            .found
-            .iter()
-            .find(|hit| hit.category == category)
-            .map(|hit| hit.rule);
+        let agreed = |category: &&str| hints.iter().filter(|(_, other)| other == category).count() >= 2;
+        let category = self.policy.categories.iter().map(|category| category.name.as_str()).find(agreed)?;
+        let rule = self.found.iter().find(|hit| hit.category == category).map(|hit| hit.rule);
         Some((category, rule, Source::Corroborated))
     }
 
     /// Each kind of weak evidence at most once a category.
     fn hints(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
         let names = || self.policy.categories.iter();
-        let ruled =
-            names().filter(|category| self.found.iter().any(|hit| hit.category == category.name));
-        let flagged = self
-            .opinions
-            .vendor
-            .map_or(&[][..], |verdict| &verdict.flagged);
+        let ruled = names().filter(|category| self.found.iter().any(|hit| hit.category == category.name));
+        let flagged = self.opinions.vendor.map_or(&[][..], |verdict| &verdict.flagged);
         let vendor = names().filter(move |category| names_any(&category.vendor.hints, flagged));
-        let model = self
-            .opinions
-            .model
-            .and_then(|opinion| self.category(opinion.harm));
+        let model = self.opinions.model.and_then(|opinion| self.category(opinion.harm));
         ruled
             .map(|category| ("rule", category.name.as_str()))
             .chain(vendor.map(|category| ("vendor", category.name.as_str())))
@@ -202,19 +169,14 @@ impl<'a> Weighed<'a> {
 }
 
 fn names_any(names: &[String], flagged: &[String]) -> bool {
-    names
-        .iter()
-        .any(|name| flagged.iter().any(|flag| flag.eq_ignore_ascii_case(name)))
+    names.iter().any(|name| flagged.iter().any(|flag| flag.eq_ignore_ascii_case(name)))
 }
 
 /// `moderation.intent_blocked` for a decision that blocks; `None` for one that allows. `param` is the field that
 /// held the text, such as `intent`. The message names the category and what to do, never what matched.
 pub fn blocked(decision: &Decision, param: &str) -> Option<Error> {
     let name = decision.category.as_deref().filter(|_| !decision.allowed)?;
-    let known = policy()
-        .categories
-        .iter()
-        .find(|category| category.name == name);
+    let known = policy().categories.iter().find(|category| category.name == name);
     let (title, advice) = known.map_or((name, ""), |category| (&category.title, &category.advice));
     let message = format!(
         "The {param} was blocked by the moderation policy in the category \"{name}\" ({title}). {advice} No drafting \

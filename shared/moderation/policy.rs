@@ -126,11 +126,7 @@ impl Policy {
         for category in &self.categories {
             for rule in &category.rules {
                 if readings.iter().any(|text| rule.applies(text)) {
-                    found.push(Match {
-                        category: &category.name,
-                        rule: &rule.name,
-                        blocks: rule.blocks,
-                    });
+                    found.push(Match { category: &category.name, rule: &rule.name, blocks: rule.blocks });
                 }
             }
         }
@@ -145,49 +141,31 @@ impl Policy {
 
 impl Rule {
     fn applies(&self, text: &str) -> bool {
-        self.pattern.find_iter(text).any(|found| {
-            !self
-                .unless
-                .iter()
-                .any(|context| context.exempts(text, found.start(), found.end()))
-        })
+        self.pattern
+            .find_iter(text)
+            .any(|found| !self.unless.iter().any(|context| context.exempts(text, found.start(), found.end())))
     }
 }
 
 impl Context {
     fn exempts(&self, text: &str, start: usize, end: usize) -> bool {
-        let inside = || {
-            self.inside
-                .as_ref()
-                .is_some_and(|pattern| pattern.is_match(&text[start..end]))
-        };
-        let leading = || {
-            self.leading
-                .as_ref()
-                .is_some_and(|pattern| pattern.is_match(&text[..start]))
-        };
+        let inside = || self.inside.as_ref().is_some_and(|pattern| pattern.is_match(&text[start..end]));
+        let leading = || self.leading.as_ref().is_some_and(|pattern| pattern.is_match(&text[..start]));
         let near = || {
             let window = |reach| &text[back(text, start, reach)..forward(text, end, reach)];
-            self.near
-                .as_ref()
-                .is_some_and(|(pattern, reach)| pattern.is_match(window(*reach)))
+            self.near.as_ref().is_some_and(|(pattern, reach)| pattern.is_match(window(*reach)))
         };
         inside() || leading() || near()
     }
 }
 
 fn back(text: &str, from: usize, reach: usize) -> usize {
-    (0..=from.saturating_sub(reach))
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
+    (0..=from.saturating_sub(reach)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 fn forward(text: &str, from: usize, reach: usize) -> usize {
     let to = from.saturating_add(reach).min(text.len());
-    (to..=text.len())
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(text.len())
+    (to..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }
 
 // ---- compiling
@@ -211,32 +189,11 @@ fn compile(text: &str) -> Result<Policy, String> {
                 });
             }
         }
-        let CategoryFile {
-            name,
-            title,
-            advice,
-            vendor,
-            ..
-        } = category;
-        categories.push(Category {
-            name,
-            title,
-            advice,
-            vendor,
-            rules,
-        });
+        let CategoryFile { name, title, advice, vendor, .. } = category;
+        categories.push(Category { name, title, advice, vendor, rules });
     }
-    let believed = file
-        .model_harm
-        .believed
-        .iter()
-        .map(|pattern| regex(pattern))
-        .collect::<Result<_, _>>()?;
-    Ok(Policy {
-        version: file.version,
-        categories,
-        believed,
-    })
+    let believed = file.model_harm.believed.iter().map(|pattern| regex(pattern)).collect::<Result<_, _>>()?;
+    Ok(Policy { version: file.version, categories, believed })
 }
 
 /// Contexts by name and language.
@@ -248,10 +205,7 @@ impl Contexts {
         for (name, languages) in &file.contexts {
             let mut compiled = BTreeMap::new();
             for (language, context) in languages {
-                compiled.insert(
-                    language.clone(),
-                    Context::compile(context, language, &file.terms)?,
-                );
+                compiled.insert(language.clone(), Context::compile(context, language, &file.terms)?);
             }
             all.insert(name.clone(), compiled);
         }
@@ -262,16 +216,10 @@ impl Contexts {
     fn of(&self, names: &[String], language: &str) -> Result<Vec<Context>, String> {
         let mut contexts = Vec::new();
         for name in names {
-            let languages = self
-                .0
-                .get(name)
-                .ok_or_else(|| format!("no context \"{name}\""))?;
+            let languages = self.0.get(name).ok_or_else(|| format!("no context \"{name}\""))?;
             let wanted = |other: &str| language == ANY || other == ANY || other == language;
             contexts.extend(
-                languages
-                    .iter()
-                    .filter(|(other, _)| wanted(other))
-                    .map(|(_, context)| context.clone()),
+                languages.iter().filter(|(other, _)| wanted(other)).map(|(_, context)| context.clone()),
             );
         }
         Ok(contexts)
@@ -282,56 +230,30 @@ type Terms = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Context {
     fn compile(file: &ContextFile, language: &str, terms: &Terms) -> Result<Self, String> {
-        let inside = file
-            .inside
-            .as_deref()
-            .map(|pattern| words(pattern, language, terms))
-            .transpose()?;
-        let leading = |pattern: &str| {
-            regex(&format!(
-                r"(?-u:\b)(?:{})[ ,]*$",
-                expanded(pattern, language, terms)?
-            ))
-        };
+        let inside = file.inside.as_deref().map(|pattern| words(pattern, language, terms)).transpose()?;
+        let leading =
+            |pattern: &str| regex(&format!(r"(?-u:\b)(?:{})[ ,]*$", expanded(pattern, language, terms)?));
         let leading = file.leading.as_deref().map(leading).transpose()?;
-        let near = file
-            .near
-            .as_deref()
-            .map(|pattern| words(pattern, language, terms))
-            .transpose()?;
-        Ok(Self {
-            inside,
-            leading,
-            near: near.map(|near| (near, file.reach.unwrap_or(80))),
-        })
+        let near = file.near.as_deref().map(|pattern| words(pattern, language, terms)).transpose()?;
+        Ok(Self { inside, leading, near: near.map(|near| (near, file.reach.unwrap_or(80))) })
     }
 }
 
 /// A pattern from word start to word end.
 fn words(pattern: &str, language: &str, terms: &Terms) -> Result<Regex, String> {
-    regex(&format!(
-        r"(?-u:\b)(?:{})(?-u:\b)",
-        expanded(pattern, language, terms)?
-    ))
+    regex(&format!(r"(?-u:\b)(?:{})(?-u:\b)", expanded(pattern, language, terms)?))
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
     // Texts are folded: a word character is an ASCII one, which keeps the automata small.
-    let ascii = pattern
-        .replace(r"[\w", "[a-z0-9_")
-        .replace(r"\w", "[a-z0-9_]");
-    RegexBuilder::new(&ascii)
-        .size_limit(8 << 20)
-        .build()
-        .map_err(|error| error.to_string())
+    let ascii = pattern.replace(r"[\w", "[a-z0-9_").replace(r"\w", "[a-z0-9_]");
+    RegexBuilder::new(&ascii).size_limit(8 << 20).build().map_err(|error| error.to_string())
 }
 
 /// A pattern with every `{term}` replaced, also within terms.
 fn expanded(pattern: &str, language: &str, terms: &Terms) -> Result<String, String> {
     static REFERENCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\{([a-z_]+)\}").ok());
-    let reference = REFERENCE
-        .as_ref()
-        .ok_or("the reference pattern does not compile")?;
+    let reference = REFERENCE.as_ref().ok_or("the reference pattern does not compile")?;
     let mut text = pattern.to_owned();
     let mut seen = BTreeSet::new();
     while let Some(found) = reference.captures(&text) {

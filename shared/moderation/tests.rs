@@ -23,16 +23,11 @@ fn alone(intent: &str) -> Decision {
 }
 
 fn said<'a>(model: &'a str, harm: &'a str) -> Opinions<'a> {
-    Opinions {
-        model: Some(ModelOpinion { model, harm }),
-        vendor: None,
-    }
+    Opinions { model: Some(ModelOpinion { model, harm }), vendor: None }
 }
 
 fn flagged(names: &[&str]) -> ModerationVerdict {
-    ModerationVerdict {
-        flagged: names.iter().map(ToString::to_string).collect(),
-    }
+    ModerationVerdict { flagged: names.iter().map(ToString::to_string).collect() }
 }
 
 #[test]
@@ -67,10 +62,7 @@ fn what_must_pass_passes() {
 
 #[test]
 fn a_small_models_word_alone_blocks_nothing() {
-    let decision = gate(
-        "A crime novelist from Oslo",
-        &said("local/qwen-1.5b", "violence_incitement"),
-    );
+    let decision = gate("A crime novelist from Oslo", &said("local/qwen-1.5b", "violence_incitement"));
     assert!(decision.allowed);
     assert_eq!(decision.hints, ["model:violence_incitement"]);
 }
@@ -78,43 +70,24 @@ fn a_small_models_word_alone_blocks_nothing() {
 #[test]
 fn two_hints_that_agree_block() {
     let vendor = flagged(&["Violence"]);
-    let both = Opinions {
-        vendor: Some(&vendor),
-        ..said("local/qwen-1.5b", "violence_incitement")
-    };
+    let both = Opinions { vendor: Some(&vendor), ..said("local/qwen-1.5b", "violence_incitement") };
     let decision = gate("A man with a plan", &both);
     assert_eq!(decision.source, Some(Source::Corroborated));
     assert_eq!(decision.category.as_deref(), Some("violence_incitement"));
-    let other = Opinions {
-        vendor: Some(&vendor),
-        ..said("local/qwen-1.5b", "hate")
-    };
+    let other = Opinions { vendor: Some(&vendor), ..said("local/qwen-1.5b", "hate") };
     assert!(gate("A man with a plan", &other).allowed);
-    let ruled = gate(
-        "An angry neo-Nazi from Leipzig",
-        &said("local/qwen-1.5b", "hate"),
-    );
-    assert_eq!(
-        (ruled.source, ruled.rule.as_deref()),
-        (Some(Source::Corroborated), Some("holds_hatred"))
-    );
+    let ruled = gate("An angry neo-Nazi from Leipzig", &said("local/qwen-1.5b", "hate"));
+    assert_eq!((ruled.source, ruled.rule.as_deref()), (Some(Source::Corroborated), Some("holds_hatred")));
     assert!(alone("An angry neo-Nazi from Leipzig").allowed);
 }
 
 #[test]
 fn models_that_the_policy_names_are_believed_alone() {
-    for model in [
-        "sandbox/sandbox-1",
-        "anthropic/claude-opus-4",
-        "bedrock/anthropic.claude-sonnet",
-        "openai/gpt-5",
-    ] {
+    for model in
+        ["sandbox/sandbox-1", "anthropic/claude-opus-4", "bedrock/anthropic.claude-sonnet", "openai/gpt-5"]
+    {
         let decision = gate("A man with a plan", &said(model, "hate"));
-        assert_eq!(
-            (decision.allowed, decision.source),
-            (false, Some(Source::Model)),
-            "{model}"
-        );
+        assert_eq!((decision.allowed, decision.source), (false, Some(Source::Model)), "{model}");
     }
     assert!(gate("A man", &said("sandbox/sandbox-1", NONE)).allowed);
     assert!(gate("A man", &said("sandbox/sandbox-1", "vibes")).allowed);
@@ -123,28 +96,13 @@ fn models_that_the_policy_names_are_believed_alone() {
 #[test]
 fn a_vendors_certain_category_blocks_and_its_vague_one_does_not() {
     let certain = flagged(&["sexual/minors"]);
-    let decision = gate(
-        "A man",
-        &Opinions {
-            model: None,
-            vendor: Some(&certain),
-        },
-    );
+    let decision = gate("A man", &Opinions { model: None, vendor: Some(&certain) });
     assert_eq!(
         (decision.category.as_deref(), decision.source),
         (Some("sexual_minors"), Some(Source::Provider))
     );
     let vague = flagged(&["violence", "violence/graphic", "sexual"]);
-    assert!(
-        gate(
-            "A man",
-            &Opinions {
-                model: None,
-                vendor: Some(&vague)
-            }
-        )
-        .allowed
-    );
+    assert!(gate("A man", &Opinions { model: None, vendor: Some(&vague) }).allowed);
 }
 
 #[test]

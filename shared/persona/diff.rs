@@ -40,32 +40,17 @@ pub fn diff(before: &Value, after: &Value) -> Vec<Change> {
     changes
 }
 
-fn compare(
-    pointer: &str,
-    before: Option<&Value>,
-    after: Option<&Value>,
-    changes: &mut Vec<Change>,
-) {
+fn compare(pointer: &str, before: Option<&Value>, after: Option<&Value>, changes: &mut Vec<Change>) {
     match (before, after) {
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let added = new.keys().filter(|key| !old.contains_key(*key));
             for key in old.keys().chain(added) {
-                compare(
-                    &format!("{pointer}/{}", escaped(key)),
-                    old.get(key),
-                    new.get(key),
-                    changes,
-                );
+                compare(&format!("{pointer}/{}", escaped(key)), old.get(key), new.get(key), changes);
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
             for at in 0..old.len().max(new.len()) {
-                compare(
-                    &format!("{pointer}/{at}"),
-                    old.get(at),
-                    new.get(at),
-                    changes,
-                );
+                compare(&format!("{pointer}/{at}"), old.get(at), new.get(at), changes);
             }
         }
         (before, after) if before == after => {}
@@ -76,12 +61,7 @@ fn compare(
                 _ => Op::Changed,
             };
             let (before, after) = (before.cloned(), after.cloned());
-            changes.push(Change {
-                pointer: pointer.to_owned(),
-                op,
-                before,
-                after,
-            });
+            changes.push(Change { pointer: pointer.to_owned(), op, before, after });
         }
     }
 }
@@ -94,8 +74,10 @@ mod tests {
 
     #[test]
     fn each_field_that_differs_is_named_once() {
-        let before = json!({"identity": {"age": 61, "a/b": 1}, "soul": {"beliefs": ["x", "y"]}, "gone": null});
-        let after = json!({"identity": {"age": 62, "a/b": 1}, "soul": {"beliefs": ["x", "z", "w"]}, "new": {}});
+        let before =
+            json!({"identity": {"age": 61, "a/b": 1}, "soul": {"beliefs": ["x", "y"]}, "gone": null});
+        let after =
+            json!({"identity": {"age": 62, "a/b": 1}, "soul": {"beliefs": ["x", "z", "w"]}, "new": {}});
         let changes = serde_json::to_value(diff(&before, &after)).unwrap_or_default();
         assert_eq!(
             changes,
@@ -112,14 +94,8 @@ mod tests {
     #[test]
     fn equal_documents_do_not_differ_and_another_type_is_one_change() {
         let document = json!({"b": [1, {"c": null}], "a": "x"});
-        assert_eq!(
-            diff(&document, &json!({"a": "x", "b": [1, {"c": null}]})),
-            []
-        );
+        assert_eq!(diff(&document, &json!({"a": "x", "b": [1, {"c": null}]})), []);
         assert_eq!(diff(&document, &json!([])).len(), 1);
-        assert_eq!(
-            diff(&json!({"a/b": {"~": 1}}), &json!({"a/b": {"~": 2}}))[0].pointer,
-            "/a~1b/~0"
-        );
+        assert_eq!(diff(&json!({"a/b": {"~": 1}}), &json!({"a/b": {"~": 2}}))[0].pointer, "/a~1b/~0");
     }
 }

@@ -41,13 +41,9 @@ fn write_canonical(value: &Value, text: &mut String) {
                 write_canonical(value, text);
             });
         }
-        Value::Array(items) => write_list(text, ['[', ']'], items, |text, item| {
-            write_canonical(item, text)
-        }),
+        Value::Array(items) => write_list(text, ['[', ']'], items, |text, item| write_canonical(item, text)),
         Value::Number(number) => {
-            let whole = number
-                .as_f64()
-                .filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 9.0e15);
+            let whole = number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < 9.0e15);
             let shown = whole.map_or_else(|| number.to_string(), |n| (n as i64).to_string());
             text.push_str(&shown);
         }

@@ -64,19 +64,13 @@ impl Fingerprint {
 /// The pronouns of the first person singular. Languages that mostly leave them out still show who does not.
 fn first_person(language: &str) -> Option<&'static [&'static str]> {
     Some(match language {
-        "en" => &[
-            "i", "me", "my", "mine", "myself", "i'm", "i've", "i'd", "i'll",
-        ],
+        "en" => &["i", "me", "my", "mine", "myself", "i'm", "i've", "i'd", "i'll"],
         "tr" => &["ben", "beni", "bana", "benim", "bende", "benden", "kendim"],
-        "de" => &[
-            "ich", "mich", "mir", "mein", "meine", "meinen", "meiner", "meinem", "meins",
-        ],
+        "de" => &["ich", "mich", "mir", "mein", "meine", "meinen", "meiner", "meinem", "meins"],
         "fr" => &["je", "j", "me", "m", "moi", "mon", "ma", "mes", "mien"],
         "es" => &["yo", "me", "mí", "mi", "mis", "mío", "mía", "conmigo"],
         "it" => &["io", "mi", "me", "mio", "mia", "miei", "mie"],
-        "pt" => &[
-            "eu", "me", "mim", "meu", "minha", "meus", "minhas", "comigo",
-        ],
+        "pt" => &["eu", "me", "mim", "meu", "minha", "meus", "minhas", "comigo"],
         "nl" => &["ik", "me", "mij", "mijn"],
         "pl" => &["ja", "mnie", "mi", "mną", "mój", "moja", "moje"],
         "ru" => &["я", "меня", "мне", "мной", "мой", "моя", "моё", "мои"],
@@ -110,24 +104,20 @@ impl Tally {
             return;
         }
         self.lengths.push(words.len() as f64);
-        let end = sentence.trim_end_matches(|c: char| {
-            c.is_whitespace() || matches!(c, '"' | '”' | '»' | '’' | ')')
-        });
+        let end = sentence
+            .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '”' | '»' | '’' | ')'));
         self.questions += usize::from(end.contains(['?', '？', '؟']));
         self.exclamations += usize::from(end.contains(['!', '！']));
         self.ellipses += usize::from(end.ends_with("...") || end.ends_with('…'));
-        self.commas += sentence
-            .chars()
-            .filter(|c| matches!(c, ',' | '，' | '、' | '،'))
-            .count();
+        self.commas += sentence.chars().filter(|c| matches!(c, ',' | '，' | '、' | '،')).count();
         self.asides += sentence
             .chars()
             .filter(|c| matches!(c, '—' | '–' | ':' | ';' | '(' | '：' | '；' | '（' | '؛'))
             .count();
         for word in words {
             self.chars += word.chars().count();
-            let shouted = word.chars().count() > 1
-                && word.chars().all(|c| c.is_uppercase() || !c.is_alphabetic());
+            let shouted =
+                word.chars().count() > 1 && word.chars().all(|c| c.is_uppercase() || !c.is_alphabetic());
             self.capitals += usize::from(shouted && word.chars().any(char::is_uppercase));
             let word = word.replace('’', "'").to_lowercase();
             self.pronouns += usize::from(pronouns.is_some_and(|all| all.contains(&word.as_str())));
@@ -139,11 +129,7 @@ impl Tally {
         let sentences = self.lengths.len() as f64;
         let words: f64 = self.lengths.iter().sum();
         let mean = ratio(words, sentences);
-        let variance = self
-            .lengths
-            .iter()
-            .map(|length| (length - mean).powi(2))
-            .sum::<f64>();
+        let variance = self.lengths.iter().map(|length| (length - mean).powi(2)).sum::<f64>();
         let of_words = |count: usize| rounded(ratio(count as f64, words));
         let of_sentences = |count: usize| rounded(ratio(count as f64, sentences));
         Fingerprint {
@@ -178,10 +164,7 @@ fn sentences(line: &str) -> Vec<&str> {
     let mut start = 0;
     let mut after_mark = false;
     for (at, c) in line.char_indices() {
-        let mark = matches!(
-            c,
-            '.' | '!' | '?' | '…' | '。' | '！' | '？' | '؟' | '।' | '\n'
-        );
+        let mark = matches!(c, '.' | '!' | '?' | '…' | '。' | '！' | '？' | '؟' | '।' | '\n');
         let closing = matches!(c, '"' | '”' | '»' | ')' | '」');
         if after_mark && !mark && !closing {
             let wide = line[start..at].ends_with(['。', '！', '？', '।', '\n']);
@@ -200,16 +183,12 @@ fn sentences(line: &str) -> Vec<&str> {
 /// The words of a sentence; apostrophes and hyphens inside belong to them.
 fn words(sentence: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    for piece in sentence
-        .split(|c: char| !(c.is_alphanumeric() || is_mark(c) || matches!(c, '\'' | '’' | '-')))
+    for piece in
+        sentence.split(|c: char| !(c.is_alphanumeric() || is_mark(c) || matches!(c, '\'' | '’' | '-')))
     {
         let piece = piece.trim_matches(['\'', '’', '-']);
         if piece.chars().any(is_unspaced) {
-            found.extend(
-                piece
-                    .char_indices()
-                    .map(|(at, c)| &piece[at..at + c.len_utf8()]),
-            );
+            found.extend(piece.char_indices().map(|(at, c)| &piece[at..at + c.len_utf8()]));
         } else if !piece.is_empty() {
             found.push(piece);
         }
@@ -243,8 +222,7 @@ mod tests {
 
     #[test]
     fn lines_are_measured_by_sentence_and_word() {
-        let print =
-            Fingerprint::of_lines(["I came. Why, you ask?", "Never mind — it's 3 LIRA!"], "en");
+        let print = Fingerprint::of_lines(["I came. Why, you ask?", "Never mind — it's 3 LIRA!"], "en");
         assert_eq!((print.sentences, print.words), (3, 10));
         assert!(close(print.sentence_words, 10.0 / 3.0));
         assert!(close(print.questions, 1.0 / 3.0) && close(print.exclamations, 1.0 / 3.0));

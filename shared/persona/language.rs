@@ -24,9 +24,7 @@ mod tests {
     #[test]
     fn every_code_of_the_standard_has_a_name() {
         assert_eq!(codes().count(), 183);
-        assert!(
-            codes().all(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_lowercase()))
-        );
+        assert!(codes().all(|code| code.len() == 2 && code.bytes().all(|b| b.is_ascii_lowercase())));
         assert_eq!(name("tr"), Some("Turkish"));
         assert_eq!(name("xx"), None);
     }

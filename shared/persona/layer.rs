@@ -69,8 +69,8 @@ impl Layer {
     /// The layer's JSON Schema, the one source for validation, prompts and documents.
     pub fn schema(self) -> &'static Value {
         static SCHEMAS: OnceLock<[Value; 8]> = OnceLock::new();
-        let schemas = SCHEMAS
-            .get_or_init(|| Self::ALL.map(|layer| super::schema::parsed(layer.schema_text())));
+        let schemas =
+            SCHEMAS.get_or_init(|| Self::ALL.map(|layer| super::schema::parsed(layer.schema_text())));
         &schemas[self as usize]
     }
 
@@ -99,10 +99,7 @@ impl FromStr for Layer {
     type Err = UnknownLayer;
 
     fn from_str(text: &str) -> Result<Self, UnknownLayer> {
-        Self::ALL
-            .into_iter()
-            .find(|layer| layer.as_str() == text)
-            .ok_or(UnknownLayer)
+        Self::ALL.into_iter().find(|layer| layer.as_str() == text).ok_or(UnknownLayer)
     }
 }
 
@@ -114,10 +111,7 @@ mod tests {
     fn every_layer_has_one_name_everywhere() {
         for layer in Layer::ALL {
             assert_eq!(layer.as_str().parse(), Ok(layer));
-            assert_eq!(
-                serde_json::to_value(layer).ok(),
-                Some(layer.as_str().into())
-            );
+            assert_eq!(serde_json::to_value(layer).ok(), Some(layer.as_str().into()));
             assert_eq!(layer.schema()["title"], layer.as_str());
             assert_eq!(layer.schema()["type"] == "array", layer.is_array());
         }

@@ -144,18 +144,10 @@ pub struct History {
 #[serde(deny_unknown_fields)]
 pub struct Moment {
     /// Their age then.
-    #[serde(
-        default,
-        deserialize_with = "whole_or_absent",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "whole_or_absent", skip_serializing_if = "Option::is_none")]
     pub age: Option<u16>,
     /// The calendar year; negative before the common era.
-    #[serde(
-        default,
-        deserialize_with = "whole_or_absent",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "whole_or_absent", skip_serializing_if = "Option::is_none")]
     pub year: Option<i32>,
     /// What happened.
     pub event: String,
@@ -251,10 +243,8 @@ impl Layers {
         for layer in Layer::ALL {
             match value.get(layer.as_str()) {
                 Some(found) => problems.extend(schema::validate(layer, found)),
-                None => problems.push(Detail::new(
-                    format!("/{layer}"),
-                    format!("The layer \"{layer}\" is missing."),
-                )),
+                None => problems
+                    .push(Detail::new(format!("/{layer}"), format!("The layer \"{layer}\" is missing."))),
             }
         }
         if problems.is_empty() {
@@ -338,13 +328,7 @@ pub(crate) mod tests {
         let value = bookseller();
         let layers = Layers::from_value(&value).unwrap();
         assert_eq!(layers.to_value().to_string(), value.to_string());
-        let keys: Vec<_> = layers
-            .to_value()
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect();
+        let keys: Vec<_> = layers.to_value().as_object().unwrap().keys().cloned().collect();
         assert_eq!(keys, Layer::ALL.map(Layer::as_str));
     }
 
@@ -354,11 +338,8 @@ pub(crate) mod tests {
         value.as_object_mut().unwrap().remove("scenario");
         value["identity"]["age"] = json!(151);
         value["voice"]["register"] = json!("loud");
-        let pointers: Vec<_> = Layers::from_value(&value)
-            .unwrap_err()
-            .into_iter()
-            .map(|d| d.pointer)
-            .collect();
+        let pointers: Vec<_> =
+            Layers::from_value(&value).unwrap_err().into_iter().map(|d| d.pointer).collect();
         assert_eq!(pointers, ["/identity/age", "/voice/register", "/scenario"]);
     }
 

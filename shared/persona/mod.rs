@@ -14,8 +14,8 @@ pub use digest::digest;
 pub use fingerprint::Fingerprint;
 pub use layer::{Layer, UnknownLayer};
 pub use layers::{
-    Boundaries, History, Identity, Knowledge, Layers, Moment, Register, Relation, Sample, Scenario,
-    Soul, Traits, Voice, Weighted,
+    Boundaries, History, Identity, Knowledge, Layers, Moment, Register, Relation, Sample, Scenario, Soul,
+    Traits, Voice, Weighted,
 };
 pub use schema::validate;
 

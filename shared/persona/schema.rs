@@ -23,36 +23,24 @@ pub fn validate(layer: Layer, value: &Value) -> Vec<Detail> {
 pub fn validate_with(schema: &Value, prefix: &str, value: &Value) -> Vec<Detail> {
     match jsonschema::validator_for(schema) {
         Ok(validator) => problems(&validator, prefix, value),
-        Err(error) => vec![Detail::new(
-            prefix,
-            format!("The schema does not compile: {error}"),
-        )],
+        Err(error) => vec![Detail::new(prefix, format!("The schema does not compile: {error}"))],
     }
 }
 
 /// The value of a schema file of this crate.
-#[expect(
-    clippy::panic,
-    reason = "files of this crate; a test parses each of them"
-)]
+#[expect(clippy::panic, reason = "files of this crate; a test parses each of them")]
 pub(crate) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("a schema file is not JSON: {error}"))
 }
 
-#[expect(
-    clippy::panic,
-    reason = "schemas of this crate; a test compiles each of them"
-)]
+#[expect(clippy::panic, reason = "schemas of this crate; a test compiles each of them")]
 fn compiled(schema: &Value) -> Validator {
     jsonschema::validator_for(schema)
         .unwrap_or_else(|error| panic!("a schema file is no JSON Schema: {error}"))
 }
 
 fn problems(validator: &Validator, prefix: &str, value: &Value) -> Vec<Detail> {
-    validator
-        .iter_errors(value)
-        .map(|error| told(&error, prefix))
-        .collect()
+    validator.iter_errors(value).map(|error| told(&error, prefix)).collect()
 }
 
 fn told(error: &ValidationError<'_>, prefix: &str) -> Detail {
@@ -68,10 +56,7 @@ fn told(error: &ValidationError<'_>, prefix: &str) -> Detail {
         }
         Kind::AdditionalProperties { unexpected } => {
             let name = unexpected.first().map_or("", String::as_str);
-            let names: Vec<_> = unexpected
-                .iter()
-                .map(|name| format!("\"{name}\""))
-                .collect();
+            let names: Vec<_> = unexpected.iter().map(|name| format!("\"{name}\"")).collect();
             return Detail::new(
                 format!("{pointer}/{}", escaped(name)),
                 format!("{} is not a field here; leave it out.", names.join(", ")),
@@ -86,17 +71,11 @@ fn told(error: &ValidationError<'_>, prefix: &str) -> Detail {
         Kind::Maximum { limit } => format!("{found} is above the maximum of {limit}."),
         Kind::MinLength { limit: 1 } => "The text is empty.".to_owned(),
         Kind::MinLength { limit } => {
-            format!(
-                "{} is too short; at least {limit} characters are needed.",
-                quoted(found)
-            )
+            format!("{} is too short; at least {limit} characters are needed.", quoted(found))
         }
         Kind::MaxLength { limit } => {
             let length = found.as_str().map_or(0, |text| text.chars().count());
-            format!(
-                "{} is {length} characters long; {limit} are allowed.",
-                quoted(found)
-            )
+            format!("{} is {length} characters long; {limit} are allowed.", quoted(found))
         }
         Kind::MinItems { limit } => format!("{}; at least {limit} are needed.", counted(found)),
         Kind::MaxItems { limit } => format!("{}; at most {limit} are allowed.", counted(found)),
@@ -212,10 +191,7 @@ mod tests {
         history["timeline"][0] = json!({"event": "e", "effect": "f"});
         assert_eq!(
             validate(Layer::History, &history),
-            [Detail::new(
-                "/history/timeline/0",
-                "One of \"age\", \"year\" is required."
-            )]
+            [Detail::new("/history/timeline/0", "One of \"age\", \"year\" is required.")]
         );
     }
 
@@ -223,9 +199,8 @@ mod tests {
     fn a_wrong_type_and_a_missing_field_are_told() {
         let found = validate(Layer::Scenario, &json!({"setting": 7}));
         assert!(found.contains(&Detail::new("/scenario/setting", "7 is not a string.")));
-        assert!(found.contains(&Detail::new(
-            "/scenario/situation",
-            "\"situation\" is missing; it is required."
-        )));
+        assert!(
+            found.contains(&Detail::new("/scenario/situation", "\"situation\" is missing; it is required."))
+        );
     }
 }

@@ -114,20 +114,12 @@ pub fn is_valid(text: &str) -> bool {
 /// gives `persona-` and the last six characters of the id.
 pub fn slugify(name: &str, id: PersonaId) -> String {
     let mut slug = String::new();
-    for c in name
-        .nfkd()
-        .filter(|c| !is_combining_mark(*c))
-        .flat_map(char::to_lowercase)
-    {
+    for c in name.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase) {
         push_romanised(&mut slug, c);
     }
     let words: Vec<_> = slug.split('-').filter(|word| !word.is_empty()).collect();
     let slug = clipped(&words.join("-"), LONGEST);
-    if slug.is_empty() {
-        format!("persona-{}", tail(id))
-    } else {
-        slug
-    }
+    if slug.is_empty() { format!("persona-{}", tail(id)) } else { slug }
 }
 
 /// The slug with a number after it, for a name that is taken: `ada`, `ada-2`.
@@ -148,18 +140,13 @@ fn push_romanised(slug: &mut String, c: char) {
 }
 
 fn clipped(slug: &str, most: usize) -> String {
-    slug.get(..most.min(slug.len()))
-        .unwrap_or_default()
-        .trim_end_matches('-')
-        .to_owned()
+    slug.get(..most.min(slug.len())).unwrap_or_default().trim_end_matches('-').to_owned()
 }
 
 /// The last characters of an id are its random ones.
 fn tail(id: PersonaId) -> String {
     let text = id.to_string().to_lowercase();
-    text.get(text.len().saturating_sub(6)..)
-        .unwrap_or_default()
-        .to_owned()
+    text.get(text.len().saturating_sub(6)..).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -187,10 +174,7 @@ mod tests {
     #[test]
     fn a_name_that_leaves_nothing_takes_from_the_id() {
         let slug = slugify("山田 花子", PersonaId::new());
-        assert!(
-            is_valid(&slug) && slug.starts_with("persona-") && slug.len() == 14,
-            "{slug}"
-        );
+        assert!(is_valid(&slug) && slug.starts_with("persona-") && slug.len() == 14, "{slug}");
     }
 
     #[test]

@@ -26,12 +26,8 @@ pub fn from_yaml(text: &str) -> Result<Value> {
         merge_keys: serde_saphyr::options::MergeKeyPolicy::AsOrdinary,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        Error::invalid(
-            "",
-            format!("The body is not YAML that can be read: {error}."),
-        )
-    })
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| Error::invalid("", format!("The body is not YAML that can be read: {error}.")))
 }
 
 #[cfg(test)]
@@ -48,10 +44,7 @@ mod tests {
     fn a_persona_survives_with_its_keys_in_order() {
         let persona = layers_for_tests();
         let yaml = to_yaml(&persona).unwrap();
-        assert!(
-            yaml.starts_with("identity:\n  name: Nermin Aksoy\n  age: 61\n"),
-            "{yaml}"
-        );
+        assert!(yaml.starts_with("identity:\n  name: Nermin Aksoy\n  age: 61\n"), "{yaml}");
         assert_eq!(from_yaml(&yaml).unwrap().to_string(), persona.to_string());
     }
 
@@ -116,37 +109,27 @@ mod tests {
         ] {
             let document = json!({ "key": text, text: [text, {"in": text}] });
             let yaml = to_yaml(&document).unwrap();
-            assert_eq!(
-                from_yaml(&yaml).unwrap().to_string(),
-                document.to_string(),
-                "{yaml}"
-            );
+            assert_eq!(from_yaml(&yaml).unwrap().to_string(), document.to_string(), "{yaml}");
         }
     }
 
     #[test]
     fn a_hand_written_document_is_read_as_meant() {
         let yaml = "# Mine.\nidentity: {name: no, age: 61}\nvoice:\n  greeting: >-\n    Come in,\n    mind the stack.\n";
-        let document = json!({"identity": {"name": "no", "age": 61}, "voice": {"greeting": "Come in, mind the stack."}});
+        let document =
+            json!({"identity": {"name": "no", "age": 61}, "voice": {"greeting": "Come in, mind the stack."}});
         assert_eq!(from_yaml(yaml).unwrap(), document);
     }
 
     #[test]
     fn what_is_no_yaml_is_a_callers_error() {
         for text in ["a: [1", "a: 1\na: 2", "a: .inf", "a: 1\n---\nb: 2"] {
-            assert_eq!(
-                from_yaml(text).unwrap_err().code,
-                crate::error::Code::RequestInvalid,
-                "{text}"
-            );
+            assert_eq!(from_yaml(text).unwrap_err().code, crate::error::Code::RequestInvalid, "{text}");
         }
     }
 
     fn any_document() -> impl Strategy<Value = Value> {
-        let text = prop_oneof![
-            any::<String>(),
-            "[-:#&*!|>'\"%@`{}\\[\\],? \n\ta0._~<]{0,10}"
-        ];
+        let text = prop_oneof![any::<String>(), "[-:#&*!|>'\"%@`{}\\[\\],? \n\ta0._~<]{0,10}"];
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

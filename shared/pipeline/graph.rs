@@ -15,17 +15,12 @@ impl Pipeline {
 
     /// How many steps each step waits for, at the start.
     pub fn unmet_needs(&self) -> BTreeMap<&str, usize> {
-        self.steps
-            .iter()
-            .map(|step| (step.name.as_str(), step.needs.len()))
-            .collect()
+        self.steps.iter().map(|step| (step.name.as_str(), step.needs.len())).collect()
     }
 
     /// The steps that wait for `name`.
     pub fn dependants<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Step> {
-        self.steps
-            .iter()
-            .filter(move |step| step.needs.iter().any(|need| need == name))
+        self.steps.iter().filter(move |step| step.needs.iter().any(|need| need == name))
     }
 
     /// The chain of steps with the most model calls, first step first. Steps that may be skipped count as
@@ -46,9 +41,7 @@ impl Pipeline {
         let mut at = self.step_of_kind(Kind::Finalize);
         while let Some(step) = at {
             path.push(step);
-            at = longest
-                .get(step.name.as_str())
-                .and_then(|(_, before)| self.step((*before)?));
+            at = longest.get(step.name.as_str()).and_then(|(_, before)| self.step((*before)?));
         }
         path.reverse();
         path
@@ -85,10 +78,7 @@ fn names_and_needs(steps: &[Step]) -> Vec<Detail> {
         for (number, need) in step.needs.iter().enumerate() {
             let pointer = format!("/steps/{at}/needs/{number}");
             if !steps.iter().any(|other| other.name == *need) {
-                problems.push(Detail::new(
-                    pointer,
-                    format!("There is no step \"{need}\"."),
-                ));
+                problems.push(Detail::new(pointer, format!("There is no step \"{need}\".")));
             } else if !needed.insert(need) {
                 problems.push(Detail::new(pointer, format!("\"{need}\" is needed twice.")));
             }
@@ -98,21 +88,11 @@ fn names_and_needs(steps: &[Step]) -> Vec<Detail> {
 }
 
 fn cycle(steps: &[Step]) -> Option<Detail> {
-    let ordered: BTreeSet<&str> = in_order(steps)
-        .into_iter()
-        .map(|step| step.name.as_str())
-        .collect();
-    let waiting: Vec<_> = steps
-        .iter()
-        .map(|step| step.name.as_str())
-        .filter(|name| !ordered.contains(name))
-        .collect();
-    (!waiting.is_empty()).then(|| {
-        Detail::new(
-            "/steps",
-            format!("These steps wait for each other: {}.", waiting.join(", ")),
-        )
-    })
+    let ordered: BTreeSet<&str> = in_order(steps).into_iter().map(|step| step.name.as_str()).collect();
+    let waiting: Vec<_> =
+        steps.iter().map(|step| step.name.as_str()).filter(|name| !ordered.contains(name)).collect();
+    (!waiting.is_empty())
+        .then(|| Detail::new("/steps", format!("These steps wait for each other: {}.", waiting.join(", "))))
 }
 
 /// The steps, each after those it needs; those on a cycle, or behind one, are left out. A need that no step
@@ -124,9 +104,8 @@ fn in_order(steps: &[Step]) -> Vec<&Step> {
     let mut rest: Vec<&Step> = steps.iter().collect();
     loop {
         let met = |need: &String| done.contains(need.as_str()) || !known.contains(need.as_str());
-        let (ready, waiting): (Vec<&Step>, Vec<&Step>) = rest
-            .into_iter()
-            .partition(|step| step.needs.iter().all(met));
+        let (ready, waiting): (Vec<&Step>, Vec<&Step>) =
+            rest.into_iter().partition(|step| step.needs.iter().all(met));
         if ready.is_empty() {
             return ordered;
         }
@@ -149,42 +128,24 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
                 wrong("prompt", format!("There is no prompt \"{prompt}\"."));
             }
             Some(_) => {}
-            None => wrong(
-                "prompt",
-                format!("\"{name}\" calls a model and needs a prompt."),
-            ),
+            None => wrong("prompt", format!("\"{name}\" calls a model and needs a prompt.")),
         }
         if step.role.is_none() {
-            wrong(
-                "role",
-                format!("\"{name}\" calls a model and needs a role."),
-            );
+            wrong("role", format!("\"{name}\" calls a model and needs a role."));
         }
         if step.max_tokens == 0 {
-            wrong(
-                "max_tokens",
-                format!("\"{name}\" calls a model and needs max_tokens."),
-            );
+            wrong("max_tokens", format!("\"{name}\" calls a model and needs max_tokens."));
         }
         if output::schema_texts(step).is_empty() {
-            wrong(
-                "kind",
-                format!("A step of kind {} has no schema.", step.kind),
-            );
+            wrong("kind", format!("A step of kind {} has no schema.", step.kind));
         }
     }
     let names_layers = matches!(step.kind, Kind::Draft | Kind::Audit | Kind::Revise);
     if names_layers && step.layers.is_empty() {
-        wrong(
-            "layers",
-            format!("A step of kind {} names its layers.", step.kind),
-        );
+        wrong("layers", format!("A step of kind {} names its layers.", step.kind));
     }
     if !names_layers && !step.layers.is_empty() {
-        wrong(
-            "layers",
-            format!("A step of kind {} names no layers.", step.kind),
-        );
+        wrong("layers", format!("A step of kind {} names no layers.", step.kind));
     }
     let fits = match step.when {
         None => true,
@@ -192,10 +153,7 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
         Some(When::Findings) => step.kind == Kind::Revise,
     };
     if !fits {
-        wrong(
-            "when",
-            "violations goes with a repair, findings with a revise.".to_owned(),
-        );
+        wrong("when", "violations goes with a repair, findings with a revise.".to_owned());
     }
     problems
 }
@@ -203,20 +161,13 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
 fn layer_problems(steps: &[Step]) -> Vec<Detail> {
     let mut problems = Vec::new();
     for layer in Layer::ALL {
-        let drafts = steps
-            .iter()
-            .filter(|step| step.kind == Kind::Draft)
-            .flat_map(|step| &step.layers);
+        let drafts = steps.iter().filter(|step| step.kind == Kind::Draft).flat_map(|step| &step.layers);
         match drafts.filter(|drafted| **drafted == layer).count() {
             1 => {}
-            0 => problems.push(Detail::new(
-                "/steps",
-                format!("No step drafts the layer {layer}."),
-            )),
-            _ => problems.push(Detail::new(
-                "/steps",
-                format!("The layer {layer} is drafted more than once."),
-            )),
+            0 => problems.push(Detail::new("/steps", format!("No step drafts the layer {layer}."))),
+            _ => {
+                problems.push(Detail::new("/steps", format!("The layer {layer} is drafted more than once.")))
+            }
         }
     }
     problems
@@ -224,22 +175,13 @@ fn layer_problems(steps: &[Step]) -> Vec<Detail> {
 
 fn once_problems(steps: &[Step]) -> Vec<Detail> {
     let mut problems = Vec::new();
-    for kind in [
-        Kind::IntentParse,
-        Kind::ConsistencyCheck,
-        Kind::Repair,
-        Kind::Finalize,
-    ] {
+    for kind in [Kind::IntentParse, Kind::ConsistencyCheck, Kind::Repair, Kind::Finalize] {
         match steps.iter().filter(|step| step.kind == kind).count() {
             1 => {}
-            0 => problems.push(Detail::new(
-                "/steps",
-                format!("There is no step of kind {kind}; one is needed."),
-            )),
-            count => problems.push(Detail::new(
-                "/steps",
-                format!("{count} steps are of kind {kind}; one is allowed."),
-            )),
+            0 => problems
+                .push(Detail::new("/steps", format!("There is no step of kind {kind}; one is needed."))),
+            count => problems
+                .push(Detail::new("/steps", format!("{count} steps are of kind {kind}; one is allowed."))),
         }
     }
     problems
@@ -253,10 +195,7 @@ fn order_problems(steps: &[Step]) -> Vec<Detail> {
         let mut lacks = |what: String| {
             problems.push(Detail::new(
                 format!("/steps/{at}/needs"),
-                format!(
-                    "\"{}\" must come after {what}, directly or through other steps.",
-                    step.name
-                ),
+                format!("\"{}\" must come after {what}, directly or through other steps.", step.name),
             ));
         };
         for other in steps {
@@ -266,9 +205,7 @@ fn order_problems(steps: &[Step]) -> Vec<Detail> {
         }
         let audited = before.iter().any(|name| {
             steps.iter().any(|s| {
-                s.name == **name
-                    && s.kind == Kind::Audit
-                    && step.layers.iter().all(|l| s.layers.contains(l))
+                s.name == **name && s.kind == Kind::Audit && step.layers.iter().all(|l| s.layers.contains(l))
             })
         });
         if step.kind == Kind::Revise && !audited {
@@ -279,18 +216,12 @@ fn order_problems(steps: &[Step]) -> Vec<Detail> {
 }
 
 fn must_precede(first: &Step, second: &Step) -> bool {
-    let shares_layer = || {
-        first
-            .layers
-            .iter()
-            .any(|layer| second.layers.contains(layer))
-    };
+    let shares_layer = || first.layers.iter().any(|layer| second.layers.contains(layer));
     match (first.kind, second.kind) {
         (first, second) if first == second => false,
         (Kind::IntentParse, _) | (_, Kind::Finalize) => true,
         (Kind::Draft, Kind::Audit | Kind::Revise) => shares_layer(),
-        (Kind::Draft | Kind::Revise, Kind::ConsistencyCheck)
-        | (Kind::ConsistencyCheck, Kind::Repair) => true,
+        (Kind::Draft | Kind::Revise, Kind::ConsistencyCheck) | (Kind::ConsistencyCheck, Kind::Repair) => true,
         _ => false,
     }
 }
@@ -325,9 +256,10 @@ mod tests {
                 let mut value = serde_json::to_value(step).unwrap();
                 // Floats of 32 bits and absent options are not how a definition is written.
                 value["temperature"] = json!(0.5);
-                value.as_object_mut().unwrap().retain(|key, value| {
-                    !value.is_null() && !(key == "max_tokens" && *value == json!(0))
-                });
+                value
+                    .as_object_mut()
+                    .unwrap()
+                    .retain(|key, value| !value.is_null() && !(key == "max_tokens" && *value == json!(0)));
                 value
             })
             .collect();
@@ -336,10 +268,7 @@ mod tests {
 
     fn told(value: &Value) -> Vec<String> {
         let problems = Pipeline::from_value(value).unwrap_err();
-        problems
-            .into_iter()
-            .map(|problem| format!("{} {}", problem.pointer, problem.message))
-            .collect()
+        problems.into_iter().map(|problem| format!("{} {}", problem.pointer, problem.message)).collect()
     }
 
     fn done(names: &[&str]) -> BTreeSet<String> {
@@ -350,22 +279,13 @@ mod tests {
     fn independent_layers_are_ready_together() {
         let pipeline = Pipeline::built_in("default").unwrap();
         let ready = |names: &[&str]| -> Vec<String> {
-            pipeline
-                .ready_after(&done(names))
-                .map(|step| step.name.clone())
-                .collect()
+            pipeline.ready_after(&done(names)).map(|step| step.name.clone()).collect()
         };
         assert_eq!(ready(&[]), ["intent_parse"]);
         assert_eq!(ready(&["intent_parse"]), ["soul_draft"]);
         assert_eq!(
             ready(&["intent_parse", "soul_draft", "identity_draft"]),
-            [
-                "voice_draft",
-                "history_draft",
-                "relations_draft",
-                "knowledge_draft",
-                "boundaries_draft"
-            ]
+            ["voice_draft", "history_draft", "relations_draft", "knowledge_draft", "boundaries_draft"]
         );
         assert_eq!(pipeline.unmet_needs()["consistency_check"], 5);
         assert_eq!(pipeline.dependants("identity_draft").count(), 5);
@@ -382,13 +302,7 @@ mod tests {
         };
         assert_eq!(
             calls("default"),
-            [
-                "intent_parse",
-                "soul_draft",
-                "identity_draft",
-                "voice_draft",
-                "consistency_check"
-            ]
+            ["intent_parse", "soul_draft", "identity_draft", "voice_draft", "consistency_check"]
         );
         assert_eq!(calls("fast"), ["intent_parse", "soul_draft", "voice_draft"]);
         assert_eq!(calls("strict-audit").len(), 8);
@@ -404,8 +318,7 @@ mod tests {
         let mut value = definition();
         value["steps"][1]["needs"] = json!(["identity_draft"]);
         assert!(
-            told(&value)[0]
-                .starts_with("/steps These steps wait for each other: soul_draft, identity_draft")
+            told(&value)[0].starts_with("/steps These steps wait for each other: soul_draft, identity_draft")
         );
     }
 
@@ -426,10 +339,7 @@ mod tests {
             "/steps/5/name Two steps are called \"history_draft\"; names are unique.",
             "/steps There is no step of kind finalize; one is needed.",
         ] {
-            assert!(
-                told.contains(&expected.to_owned()),
-                "{expected} is not in {told:#?}"
-            );
+            assert!(told.contains(&expected.to_owned()), "{expected} is not in {told:#?}");
         }
     }
 
@@ -446,16 +356,11 @@ mod tests {
     fn a_revision_waits_for_an_audit_of_its_layers() {
         let pipeline = Pipeline::built_in("strict-audit").unwrap();
         let mut steps = pipeline.steps.clone();
-        let revise = steps
-            .iter_mut()
-            .find(|step| step.name == "soul_revise")
-            .unwrap();
+        let revise = steps.iter_mut().find(|step| step.name == "soul_revise").unwrap();
         revise.needs = vec!["soul_draft".to_owned()];
         let problems = problems(&steps);
         assert!(
-            problems
-                .iter()
-                .any(|problem| problem.message.contains("an audit of its layers")),
+            problems.iter().any(|problem| problem.message.contains("an audit of its layers")),
             "{problems:?}"
         );
     }

@@ -39,11 +39,7 @@ enum At {
     /// Before a value.
     Value,
     /// Inside a value.
-    InValue {
-        depth: u32,
-        quoted: bool,
-        escaped: bool,
-    },
+    InValue { depth: u32, quoted: bool, escaped: bool },
     /// Inside a number or a word.
     InScalar,
     /// After a value.
@@ -151,11 +147,7 @@ impl LayerStream {
                 _ => self.fail(c),
             },
             At::Value => self.begin_value(c, blank),
-            At::InValue {
-                depth,
-                quoted,
-                escaped,
-            } => {
+            At::InValue { depth, quoted, escaped } => {
                 self.step_value(c, (depth, quoted, escaped), closed);
             }
             At::InScalar => {
@@ -194,9 +186,7 @@ impl LayerStream {
     fn step_key(&mut self, c: char, escaped: bool) {
         push_quoted(&mut self.piece, c);
         if c != '"' || escaped {
-            self.at = At::InKey {
-                escaped: c == '\\' && !escaped,
-            };
+            self.at = At::InKey { escaped: c == '\\' && !escaped };
             return;
         }
         match serde_json::from_str(&self.piece) {
@@ -219,19 +209,11 @@ impl LayerStream {
             }
             '{' | '[' => {
                 self.begin_piece(c);
-                self.at = At::InValue {
-                    depth: 1,
-                    quoted: false,
-                    escaped: false,
-                };
+                self.at = At::InValue { depth: 1, quoted: false, escaped: false };
             }
             '"' => {
                 self.begin_piece(c);
-                self.at = At::InValue {
-                    depth: 0,
-                    quoted: true,
-                    escaped: false,
-                };
+                self.at = At::InValue { depth: 0, quoted: true, escaped: false };
             }
             ',' | '}' | ']' | ':' => self.fail(c),
             _ => {
@@ -241,12 +223,7 @@ impl LayerStream {
         }
     }
 
-    fn step_value(
-        &mut self,
-        c: char,
-        (depth, quoted, escaped): (u32, bool, bool),
-        closed: &mut Vec<Delta>,
-    ) {
+    fn step_value(&mut self, c: char, (depth, quoted, escaped): (u32, bool, bool), closed: &mut Vec<Delta>) {
         if quoted {
             push_quoted(&mut self.piece, c);
         } else {
@@ -260,11 +237,7 @@ impl LayerStream {
             '}' | ']' if !quoted => (depth - 1, quoted, false),
             _ => (depth, quoted, false),
         };
-        self.at = At::InValue {
-            depth,
-            quoted,
-            escaped,
-        };
+        self.at = At::InValue { depth, quoted, escaped };
         if depth == 0 && !quoted {
             self.end_value(closed);
         }
@@ -338,8 +311,7 @@ pub fn complete_json(text: &str) -> Result<Value, Malformed> {
 pub fn apply_delta(document: &mut Value, path: &str, value: Value) {
     match path.split_once('.') {
         Some((layer, field)) => {
-            object(object(document).entry(layer).or_insert(Value::Null))
-                .insert(field.to_owned(), value);
+            object(object(document).entry(layer).or_insert(Value::Null)).insert(field.to_owned(), value);
         }
         None => {
             object(document).insert(path.to_owned(), value);
@@ -364,9 +336,7 @@ pub fn deltas_between(applied: &Value, wanted: &Value) -> Vec<Delta> {
     for (layer, value) in wanted.as_object().into_iter().flatten() {
         let before = applied.get(layer);
         match (value, before.unwrap_or(&Value::Null)) {
-            (Value::Object(fields), Value::Object(old))
-                if old.keys().all(|key| fields.contains_key(key)) =>
-            {
+            (Value::Object(fields), Value::Object(old)) if old.keys().all(|key| fields.contains_key(key)) => {
                 deltas.extend(changed_fields(layer, fields, Some(old)));
             }
             (Value::Object(fields), Value::Null) if !fields.is_empty() => {
@@ -413,10 +383,7 @@ mod tests {
     fn a_field_is_known_when_it_closes_not_when_its_layer_does() {
         let mut stream = LayerStream::new();
         assert_eq!(stream.push("{\"soul\": {\"core_desire\": \"To be se"), []);
-        assert_eq!(
-            stream.push("en\""),
-            [("soul.core_desire".into(), json!("To be seen"))]
-        );
+        assert_eq!(stream.push("en\""), [("soul.core_desire".into(), json!("To be seen"))]);
         assert_eq!(stream.push(", \"weight\": 0."), []);
         assert_eq!(stream.push("5}"), [("soul.weight".into(), json!(0.5))]);
         assert!(!stream.is_done());
@@ -444,20 +411,13 @@ mod tests {
             "{{\"soul\":{\"wound\":\"a\"}}",
             "A set {a, b} and {\"x\" of y} first. {\"soul\" : {\"wound\" :\"a\"} }",
         ] {
-            assert_eq!(
-                complete_json(text),
-                Ok(json!({"soul": {"wound": "a"}})),
-                "{text}"
-            );
+            assert_eq!(complete_json(text), Ok(json!({"soul": {"wound": "a"}})), "{text}");
         }
     }
 
     #[test]
     fn a_raw_line_break_inside_a_string_is_taken_as_meant() {
-        assert_eq!(
-            complete_json("{\"a\":{\"b\":\"one\ntwo\"}}"),
-            Ok(json!({"a": {"b": "one\ntwo"}}))
-        );
+        assert_eq!(complete_json("{\"a\":{\"b\":\"one\ntwo\"}}"), Ok(json!({"a": {"b": "one\ntwo"}})));
     }
 
     #[test]
@@ -473,19 +433,14 @@ mod tests {
     fn what_is_wrong_with_an_answer_is_told_apart() {
         assert_eq!(complete_json("I cannot do that."), Err(Malformed::Missing));
         assert_eq!(complete_json(r#"{"soul":{"wound":"a"#), Err(Malformed::Cut));
-        assert_eq!(
-            complete_json(r#"{"soul":{"wound":"a","b":}}"#),
-            Err(Malformed::Invalid)
-        );
-        assert_eq!(
-            complete_json(r#"{"soul":{"wound":"a"]}"#),
-            Err(Malformed::Invalid)
-        );
+        assert_eq!(complete_json(r#"{"soul":{"wound":"a","b":}}"#), Err(Malformed::Invalid));
+        assert_eq!(complete_json(r#"{"soul":{"wound":"a"]}"#), Err(Malformed::Invalid));
     }
 
     #[test]
     fn deltas_reconcile_what_was_sent_with_what_was_repaired() {
-        let sent = json!({"soul": {"wound": "a", "odd": 1}, "identity": {"age": 1, "name": "N"}, "relations": [1]});
+        let sent =
+            json!({"soul": {"wound": "a", "odd": 1}, "identity": {"age": 1, "name": "N"}, "relations": [1]});
         let wanted = json!({"soul": {"wound": "a"}, "identity": {"age": 2, "name": "N"}, "relations": [1], "voice": {"tone": "t"}});
         let deltas = deltas_between(&sent, &wanted);
         assert_eq!(
@@ -510,17 +465,9 @@ mod tests {
             assert!(stream.is_done());
             start.elapsed().as_secs_f64()
         };
-        let small = (0..5)
-            .map(|_| taken(&text(20_000)))
-            .fold(f64::MAX, f64::min);
-        let large = (0..5)
-            .map(|_| taken(&text(160_000)))
-            .fold(f64::MAX, f64::min);
-        assert!(
-            large < small * 24.0,
-            "8 times the text took {:.1} times as long",
-            large / small
-        );
+        let small = (0..5).map(|_| taken(&text(20_000))).fold(f64::MAX, f64::min);
+        let large = (0..5).map(|_| taken(&text(160_000))).fold(f64::MAX, f64::min);
+        assert!(large < small * 24.0, "8 times the text took {:.1} times as long", large / small);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -550,10 +497,7 @@ mod tests {
         let mut rest = text;
         let mut pieces = Vec::new();
         for length in lengths.iter().cycle() {
-            let end = rest
-                .char_indices()
-                .nth(*length)
-                .map_or(rest.len(), |(at, _)| at);
+            let end = rest.char_indices().nth(*length).map_or(rest.len(), |(at, _)| at);
             let (piece, after) = rest.split_at(end);
             pieces.push(piece);
             rest = after;

@@ -166,12 +166,8 @@ impl Pipeline {
     /// # Errors
     /// Every problem at once, with pointers into the definition.
     pub fn from_yaml(yaml: &str) -> Result<Self, Vec<Detail>> {
-        let value: Value = serde_saphyr::from_str(yaml).map_err(|error| {
-            vec![Detail::new(
-                "",
-                format!("The definition is not YAML: {error}"),
-            )]
-        })?;
+        let value: Value = serde_saphyr::from_str(yaml)
+            .map_err(|error| vec![Detail::new("", format!("The definition is not YAML: {error}"))])?;
         Self::from_value(&value)
     }
 
@@ -184,40 +180,24 @@ impl Pipeline {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let definition = Definition::deserialize(value)
-            .map_err(|error| vec![Detail::new("", error.to_string())])?;
+        let definition =
+            Definition::deserialize(value).map_err(|error| vec![Detail::new("", error.to_string())])?;
         let problems = graph::problems(&definition.steps);
         if !problems.is_empty() {
             return Err(problems);
         }
         let digest = digest_of(&definition);
-        let Definition {
-            name,
-            version,
-            description,
-            steps,
-        } = definition;
-        Ok(Self {
-            name,
-            version,
-            description,
-            digest,
-            steps,
-        })
+        let Definition { name, version, description, steps } = definition;
+        Ok(Self { name, version, description, digest, steps })
     }
 
     /// The built-in pipeline of that name.
     pub fn built_in(name: &str) -> Option<&'static Self> {
-        Self::all_built_in()
-            .iter()
-            .find(|pipeline| pipeline.name == name)
+        Self::all_built_in().iter().find(|pipeline| pipeline.name == name)
     }
 
     /// `default`, `fast` and `strict-audit`.
-    #[expect(
-        clippy::panic,
-        reason = "files of this crate; a test reads each of them"
-    )]
+    #[expect(clippy::panic, reason = "files of this crate; a test reads each of them")]
     pub fn all_built_in() -> &'static [Self] {
         static ALL: OnceLock<Vec<Pipeline>> = OnceLock::new();
         ALL.get_or_init(|| {
@@ -241,9 +221,7 @@ impl Pipeline {
 
     /// The step that drafts `layer`.
     pub fn drafted_by(&self, layer: Layer) -> Option<&Step> {
-        self.steps
-            .iter()
-            .find(|step| step.kind == Kind::Draft && step.layers.contains(&layer))
+        self.steps.iter().find(|step| step.kind == Kind::Draft && step.layers.contains(&layer))
     }
 }
 
@@ -278,10 +256,7 @@ mod tests {
 
     #[test]
     fn the_three_built_in_pipelines_are_valid_and_differ() {
-        let names: Vec<_> = Pipeline::all_built_in()
-            .iter()
-            .map(|p| p.name.as_str())
-            .collect();
+        let names: Vec<_> = Pipeline::all_built_in().iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["default", "fast", "strict-audit"]);
         let default = Pipeline::built_in(DEFAULT).unwrap();
         assert_eq!(default.digest.len(), 64);
@@ -294,8 +269,7 @@ mod tests {
         let default = Pipeline::built_in(DEFAULT).unwrap();
         let same = Pipeline::from_yaml(BUILT_IN[0]).unwrap();
         let hotter =
-            Pipeline::from_yaml(&BUILT_IN[0].replacen("temperature: 0.8", "temperature: 0.9", 1))
-                .unwrap();
+            Pipeline::from_yaml(&BUILT_IN[0].replacen("temperature: 0.8", "temperature: 0.9", 1)).unwrap();
         let commented = Pipeline::from_yaml(&format!("# A comment.\n{}", BUILT_IN[0])).unwrap();
         assert_eq!(same.digest, default.digest);
         assert_eq!(commented.digest, default.digest);
@@ -305,15 +279,9 @@ mod tests {
     #[test]
     fn a_definition_of_the_wrong_shape_is_told_every_problem() {
         let yaml = "name: Mine\nversion: 0\ndescription: d\nsteps:\n  - name: a\n    kind: dream\n    layers: [souls]\n";
-        let pointers: Vec<_> = Pipeline::from_yaml(yaml)
-            .unwrap_err()
-            .into_iter()
-            .map(|problem| problem.pointer)
-            .collect();
-        assert_eq!(
-            pointers,
-            ["/name", "/version", "/steps/0/kind", "/steps/0/layers/0"]
-        );
+        let pointers: Vec<_> =
+            Pipeline::from_yaml(yaml).unwrap_err().into_iter().map(|problem| problem.pointer).collect();
+        assert_eq!(pointers, ["/name", "/version", "/steps/0/kind", "/steps/0/layers/0"]);
         assert_eq!(Pipeline::from_yaml("a: [").unwrap_err().len(), 1);
     }
 }

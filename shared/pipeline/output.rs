@@ -52,28 +52,14 @@ pub fn validate_output(kind: Kind, layers: &[Layer], answer: &Value) -> Vec<Deta
         return schema::validate_with(full, "", answer);
     }
     let Some(answered) = answer.as_object() else {
-        return vec![Detail::new(
-            "",
-            "The answer is not an object keyed by layer.",
-        )];
+        return vec![Detail::new("", "The answer is not an object keyed by layer.")];
     };
-    let missing = layers
-        .iter()
-        .filter(|layer| !answered.contains_key(layer.as_str()));
+    let missing = layers.iter().filter(|layer| !answered.contains_key(layer.as_str()));
     let mut problems: Vec<_> = missing
-        .map(|layer| {
-            Detail::new(
-                format!("/{layer}"),
-                format!("The layer \"{layer}\" is missing."),
-            )
-        })
+        .map(|layer| Detail::new(format!("/{layer}"), format!("The layer \"{layer}\" is missing.")))
         .collect();
     for (key, value) in answered {
-        match key
-            .parse::<Layer>()
-            .ok()
-            .filter(|layer| layers.contains(layer))
-        {
+        match key.parse::<Layer>().ok().filter(|layer| layers.contains(layer)) {
             Some(layer) => problems.extend(validate(layer, value)),
             None => problems.push(Detail::new(
                 format!("/{}", schema::escaped(key)),
@@ -97,10 +83,7 @@ impl Settled<'_> {
     /// The most a moment's age may be.
     pub(super) fn oldest(&self) -> Option<u64> {
         let fact = &self.facts["age"];
-        self.persona["identity"]["age"]
-            .as_u64()
-            .or_else(|| fact.as_u64())
-            .or_else(|| fact["max"].as_u64())
+        self.persona["identity"]["age"].as_u64().or_else(|| fact.as_u64()).or_else(|| fact["max"].as_u64())
     }
 }
 
@@ -110,10 +93,8 @@ pub(super) fn prompt_schema(kind: Kind, layers: &[Layer], settled: Settled<'_>) 
         return slim(full);
     }
     let names: Vec<_> = layers.iter().map(|layer| layer.as_str()).collect();
-    let properties: Map<_, _> = layers
-        .iter()
-        .map(|layer| (layer.as_str().to_owned(), layer_schema(*layer, settled)))
-        .collect();
+    let properties: Map<_, _> =
+        layers.iter().map(|layer| (layer.as_str().to_owned(), layer_schema(*layer, settled))).collect();
     json!({
         "type": "object",
         "properties": properties,
@@ -127,10 +108,7 @@ pub(super) fn layer_schema(layer: Layer, settled: Settled<'_>) -> Value {
     let mut slim = slim(layer.schema());
     match layer {
         Layer::Identity => fix_identity(&mut slim["properties"], settled.facts),
-        Layer::History => date_by_age(
-            &mut slim["properties"]["timeline"]["items"],
-            settled.oldest(),
-        ),
+        Layer::History => date_by_age(&mut slim["properties"]["timeline"]["items"], settled.oldest()),
         _ => {}
     }
     slim
@@ -189,21 +167,14 @@ fn slim(schema: &Value) -> Value {
 
 fn each(map: &Value, change: fn(&Value) -> Value) -> Value {
     let entries = map.as_object().into_iter().flatten();
-    entries
-        .map(|(key, value)| (key.clone(), change(value)))
-        .collect::<Map<_, _>>()
-        .into()
+    entries.map(|(key, value)| (key.clone(), change(value))).collect::<Map<_, _>>().into()
 }
 
 /// One object or two texts more than the least; an array without a least keeps its most.
 fn short(array: &Map<String, Value>) -> Option<Value> {
     let least = array.get("minItems")?.as_u64()?;
     let most = array.get("maxItems")?.as_u64()?;
-    let spare = if array.get("items")?["type"] == "object" {
-        1
-    } else {
-        2
-    };
+    let spare = if array.get("items")?["type"] == "object" { 1 } else { 2 };
     Some(most.min(least + spare).into())
 }
 
@@ -224,15 +195,9 @@ pub(super) fn outline(schema: &Value) -> String {
 fn sentence(field: &Value) -> String {
     let mut text = field["description"].as_str().unwrap_or_default().to_owned();
     if let Some(allowed) = field["enum"].as_array() {
-        let allowed: Vec<_> = allowed
-            .iter()
-            .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
-            .collect();
-        let lead = if allowed.len() == 1 {
-            "exactly"
-        } else {
-            "one of"
-        };
+        let allowed: Vec<_> =
+            allowed.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
+        let lead = if allowed.len() == 1 { "exactly" } else { "one of" };
         text.push_str(&format!("; {lead} {}", allowed.join(", ")));
     }
     if let Some(items) = field.get("items") {
@@ -258,12 +223,7 @@ fn counted(array: &Value) -> String {
 fn parts(object: &Value) -> String {
     let parts = object["properties"].as_object().into_iter().flatten();
     let parts: Vec<_> = parts
-        .map(|(name, part)| {
-            format!(
-                "{name} ({})",
-                part["description"].as_str().unwrap_or_default()
-            )
-        })
+        .map(|(name, part)| format!("{name} ({})", part["description"].as_str().unwrap_or_default()))
         .collect();
     parts.join(", ")
 }
@@ -273,20 +233,15 @@ mod tests {
     use super::*;
     use crate::persona::{Layers, layers_for_tests as persona};
 
-    const NOTHING: Settled<'static> = Settled {
-        facts: &Value::Null,
-        persona: &Value::Null,
-    };
+    const NOTHING: Settled<'static> = Settled { facts: &Value::Null, persona: &Value::Null };
 
     fn keywords_of<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
         for (keyword, value) in schema.as_object().into_iter().flatten() {
             found.push(keyword);
             match keyword.as_str() {
-                "properties" => value
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .for_each(|(_, v)| keywords_of(v, found)),
+                "properties" => {
+                    value.as_object().into_iter().flatten().for_each(|(_, v)| keywords_of(v, found))
+                }
                 "items" => keywords_of(value, found),
                 _ => {}
             }
@@ -303,21 +258,14 @@ mod tests {
             let schema = layer_schema(layer, NOTHING);
             let mut found = Vec::new();
             keywords_of(&schema, &mut found);
-            assert!(
-                found.iter().all(|keyword| !DROPPED.contains(keyword)),
-                "{layer}: {found:?}"
-            );
+            assert!(found.iter().all(|keyword| !DROPPED.contains(keyword)), "{layer}: {found:?}");
         }
     }
 
     #[test]
     fn a_property_called_title_would_stay() {
-        let schema =
-            json!({"title": "t", "type": "object", "properties": {"title": {"type": "string"}}});
-        assert_eq!(
-            slim(&schema),
-            json!({"type": "object", "properties": {"title": {"type": "string"}}})
-        );
+        let schema = json!({"title": "t", "type": "object", "properties": {"title": {"type": "string"}}});
+        assert_eq!(slim(&schema), json!({"type": "object", "properties": {"title": {"type": "string"}}}));
     }
 
     #[test]
@@ -327,19 +275,10 @@ mod tests {
         let schema = prompt_schema(
             Kind::Draft,
             &[Layer::Identity, Layer::History],
-            Settled {
-                facts: &facts,
-                persona: &finished,
-            },
+            Settled { facts: &facts, persona: &finished },
         );
-        assert_eq!(
-            schema["properties"]["identity"]["properties"]["name"]["enum"],
-            json!(["Rosa Lind"])
-        );
-        assert_eq!(
-            schema["properties"]["identity"]["properties"]["age"]["enum"],
-            json!([60])
-        );
+        assert_eq!(schema["properties"]["identity"]["properties"]["name"]["enum"], json!(["Rosa Lind"]));
+        assert_eq!(schema["properties"]["identity"]["properties"]["age"]["enum"], json!([60]));
         let moment = &schema["properties"]["history"]["properties"]["timeline"]["items"];
         assert_eq!(moment["properties"]["age"]["maximum"], 61);
         assert_eq!(moment["required"], json!(["age", "event", "effect"]));
@@ -349,44 +288,20 @@ mod tests {
     #[test]
     fn an_age_known_by_its_decade_becomes_bounds() {
         let facts = json!({"age": {"min": 50, "max": 59}});
-        let schema = layer_schema(
-            Layer::Identity,
-            Settled {
-                facts: &facts,
-                persona: &Value::Null,
-            },
-        );
+        let schema = layer_schema(Layer::Identity, Settled { facts: &facts, persona: &Value::Null });
         let age = &schema["properties"]["age"];
         assert_eq!((&age["minimum"], &age["maximum"]), (&json!(50), &json!(59)));
-        assert_eq!(
-            Settled {
-                facts: &facts,
-                persona: &Value::Null
-            }
-            .oldest(),
-            Some(59)
-        );
+        assert_eq!(Settled { facts: &facts, persona: &Value::Null }.oldest(), Some(59));
     }
 
     #[test]
     fn a_whole_persona_passes_what_models_are_given_where_its_arrays_are_short() {
         let persona = persona();
-        let layers = [
-            Layer::Identity,
-            Layer::Soul,
-            Layer::Voice,
-            Layer::Relations,
-            Layer::Knowledge,
-        ];
-        let answer: Map<_, _> = layers
-            .iter()
-            .map(|l| (l.as_str().to_owned(), persona[l.as_str()].clone()))
-            .collect();
+        let layers = [Layer::Identity, Layer::Soul, Layer::Voice, Layer::Relations, Layer::Knowledge];
+        let answer: Map<_, _> =
+            layers.iter().map(|l| (l.as_str().to_owned(), persona[l.as_str()].clone())).collect();
         let schema = prompt_schema(Kind::Draft, &layers, NOTHING);
-        assert_eq!(
-            schema::validate_with(&schema, "", &answer.clone().into()),
-            []
-        );
+        assert_eq!(schema::validate_with(&schema, "", &answer.clone().into()), []);
         assert_eq!(validate_output(Kind::Draft, &layers, &answer.into()), []);
         assert!(Layers::from_value(&persona).is_ok());
     }
@@ -394,30 +309,20 @@ mod tests {
     #[test]
     fn an_answer_is_held_to_the_layers_asked_for() {
         let answer = json!({"scenario": {"setting": "s", "situation": ""}, "soul": {}});
-        let mut pointers: Vec<_> =
-            validate_output(Kind::Draft, &[Layer::Scenario, Layer::Voice], &answer)
-                .into_iter()
-                .map(|problem| problem.pointer)
-                .collect();
+        let mut pointers: Vec<_> = validate_output(Kind::Draft, &[Layer::Scenario, Layer::Voice], &answer)
+            .into_iter()
+            .map(|problem| problem.pointer)
+            .collect();
         pointers.sort();
         assert_eq!(pointers, ["/scenario/situation", "/soul", "/voice"]);
-        assert_eq!(
-            validate_output(Kind::Audit, &[], &json!({"findings": []})),
-            []
-        );
-        assert_eq!(
-            validate_output(Kind::ConsistencyCheck, &[], &json!({}))[0].pointer,
-            "/contradictions"
-        );
+        assert_eq!(validate_output(Kind::Audit, &[], &json!({"findings": []})), []);
+        assert_eq!(validate_output(Kind::ConsistencyCheck, &[], &json!({}))[0].pointer, "/contradictions");
     }
 
     #[test]
     fn the_outline_says_how_many_and_of_what() {
         let outline = outline(&layer_schema(Layer::Voice, NOTHING));
-        assert!(
-            outline
-                .contains("- register: How formal the speech is; one of intimate, casual, neutral")
-        );
+        assert!(outline.contains("- register: How formal the speech is; one of intimate, casual, neutral"));
         assert!(outline.contains(
             "- samples: Lines as they would say them; 6 or 7 objects with context (What prompts the line), line"
         ));

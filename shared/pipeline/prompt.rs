@@ -23,13 +23,7 @@ macro_rules! templates {
 }
 
 /// What a step may name as its prompt.
-const PROMPTS: &[(&str, &str)] = templates![
-    "intent_parse",
-    "draft",
-    "audit",
-    "repair",
-    "consistency_check"
-];
+const PROMPTS: &[(&str, &str)] = templates!["intent_parse", "draft", "audit", "repair", "consistency_check"];
 
 /// What prompts include.
 const PARTS: &[(&str, &str)] = templates![
@@ -88,33 +82,21 @@ impl Pipeline {
     /// `internal.error` if the step calls no model or the inputs are of the wrong shape: both are ours.
     pub fn render(&self, step: &Step, inputs: &Value) -> Result<CompletionRequest> {
         let (Some(role), Some(prompt), true) = (step.role, &step.prompt, step.calls_model()) else {
-            return Err(Error::internal(format!(
-                "the step {} calls no model",
-                step.name
-            )));
+            return Err(Error::internal(format!("the step {} calls no model", step.name)));
         };
         let mut read = Inputs::deserialize(inputs).map_err(Error::internal)?;
         if read.layers.is_empty() {
             read.layers.clone_from(&step.layers);
         }
         if read.layers.is_empty() && step.kind == Kind::Repair {
-            return Err(Error::internal(format!(
-                "the step {} was given no layers to repair",
-                step.name
-            )));
+            return Err(Error::internal(format!("the step {} was given no layers to repair", step.name)));
         }
-        let settled = Settled {
-            facts: &read.facts,
-            persona: &read.persona,
-        };
+        let settled = Settled { facts: &read.facts, persona: &read.persona };
         let schema = output::prompt_schema(step.kind, &read.layers, settled);
         Ok(CompletionRequest {
             role,
             messages: messages(prompt, &context(&read)).map_err(Error::internal)?,
-            schema: Some(OutputSchema {
-                name: step.name.clone(),
-                schema,
-            }),
+            schema: Some(OutputSchema { name: step.name.clone(), schema }),
             max_tokens: self.max_tokens(step, &read),
             temperature: step.temperature,
             seed: read.seed,
@@ -128,62 +110,39 @@ impl Pipeline {
     fn max_tokens(&self, step: &Step, inputs: &Inputs) -> u32 {
         let mut tokens = step.max_tokens;
         if step.kind == Kind::Repair {
-            let mut drafts: Vec<&Step> = inputs
-                .layers
-                .iter()
-                .filter_map(|layer| self.drafted_by(*layer))
-                .collect();
+            let mut drafts: Vec<&Step> =
+                inputs.layers.iter().filter_map(|layer| self.drafted_by(*layer)).collect();
             drafts.dedup_by_key(|draft| &draft.name);
             tokens = tokens.min(drafts.iter().map(|draft| draft.max_tokens).sum());
         }
-        if inputs.language == "en" || !step.kind.writes_layers() {
-            tokens
-        } else {
-            tokens + tokens / 2
-        }
+        if inputs.language == "en" || !step.kind.writes_layers() { tokens } else { tokens + tokens / 2 }
     }
 }
 
 /// The inputs as the sandbox reads them: with the step's name and its layers.
 fn completed(inputs: &Value, step: &Step, layers: &[Layer]) -> Value {
     let mut inputs = inputs.as_object().cloned().unwrap_or_default();
-    inputs
-        .entry("step")
-        .or_insert_with(|| step.name.as_str().into());
+    inputs.entry("step").or_insert_with(|| step.name.as_str().into());
     inputs.insert("layers".to_owned(), json!(layers));
     Value::Object(inputs)
 }
 
 /// The values that templates use. Layers at hand are told by `current` or `lines`; the others by `persona`.
 fn context(inputs: &Inputs) -> Value {
-    let settled = Settled {
-        facts: &inputs.facts,
-        persona: &inputs.persona,
-    };
+    let settled = Settled { facts: &inputs.facts, persona: &inputs.persona };
     let empty = Map::new();
     let persona = inputs.persona.as_object().unwrap_or(&empty);
     let at_hand = |name: &String| inputs.layers.iter().any(|layer| layer.as_str() == name);
-    let entries = || {
-        persona
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-    };
+    let entries = || persona.iter().map(|(name, value)| (name.clone(), value.clone()));
     let (current, others): (Map<_, _>, Map<_, _>) = entries().partition(|(name, _)| at_hand(name));
     let outlines: Map<_, _> = inputs
         .layers
         .iter()
         .map(|layer| {
-            (
-                layer.as_str().to_owned(),
-                output::outline(&output::layer_schema(*layer, settled)).into(),
-            )
+            (layer.as_str().to_owned(), output::outline(&output::layer_schema(*layer, settled)).into())
         })
         .collect();
-    let shown = if inputs.layers.is_empty() {
-        persona
-    } else {
-        &current
-    };
+    let shown = if inputs.layers.is_empty() { persona } else { &current };
     json!({
         "intent": inputs.intent.trim(),
         "language": inputs.language,
@@ -202,25 +161,18 @@ fn context(inputs: &Inputs) -> Value {
 
 /// The fixed facts of identity, in the order of the contract.
 fn fact_lines(facts: &Value) -> Vec<(&'static str, String)> {
-    [
-        "name",
-        "age",
-        "pronouns",
-        "occupation",
-        "residence",
-        "culture",
-    ]
-    .into_iter()
-    .filter_map(|field| {
-        let text = match &facts[field] {
-            Value::String(text) if !text.is_empty() => text.clone(),
-            Value::Number(number) => number.to_string(),
-            range @ Value::Object(_) => format!("{} to {}", range["min"], range["max"]),
-            _ => return None,
-        };
-        Some((field, text))
-    })
-    .collect()
+    ["name", "age", "pronouns", "occupation", "residence", "culture"]
+        .into_iter()
+        .filter_map(|field| {
+            let text = match &facts[field] {
+                Value::String(text) if !text.is_empty() => text.clone(),
+                Value::Number(number) => number.to_string(),
+                range @ Value::Object(_) => format!("{} to {}", range["min"], range["max"]),
+                _ => return None,
+            };
+            Some((field, text))
+        })
+        .collect()
 }
 
 fn problems(inputs: &Inputs) -> Vec<Value> {
@@ -235,13 +187,8 @@ fn problems(inputs: &Inputs) -> Vec<Value> {
 /// The texts and ages of layers as `address: text`, which a reader can cite. Word lists and the numbers of the
 /// soul are left out: rules look after them, and they contradict nothing.
 fn lines(layers: &Map<String, Value>) -> Vec<String> {
-    const LEFT_OUT: [&str; 5] = [
-        "/soul/traits",
-        "/voice/vocabulary",
-        "/voice/catchphrases",
-        "/voice/never_says",
-        "/voice/quirks",
-    ];
+    const LEFT_OUT: [&str; 5] =
+        ["/soul/traits", "/voice/vocabulary", "/voice/catchphrases", "/voice/never_says", "/voice/quirks"];
     let mut lines = Vec::new();
     for layer in Layer::ALL {
         if let Some(value) = layers.get(layer.as_str()) {
@@ -278,14 +225,8 @@ fn messages(prompt: &str, context: &Value) -> Result<Vec<Message>, minijinja::Er
     let values = minijinja::Value::deserialize(context).map_err(wrong_values)?;
     let mut rendered = template.render_captured(values)?;
     let mut block = |name| rendered.with_state_mut(|state| state.render_block(name));
-    let message = |role, content: String| Message {
-        role,
-        content: content.trim().to_owned(),
-    };
-    Ok(vec![
-        message(Speaker::System, block("system")?),
-        message(Speaker::User, block("user")?),
-    ])
+    let message = |role, content: String| Message { role, content: content.trim().to_owned() };
+    Ok(vec![message(Speaker::System, block("system")?), message(Speaker::User, block("user")?)])
 }
 
 fn wrong_values(error: serde_json::Error) -> minijinja::Error {
@@ -295,33 +236,18 @@ fn wrong_values(error: serde_json::Error) -> minijinja::Error {
 /// Templates are registered under the names that they include each other by.
 fn prompt_file(prompt: &str) -> &'static str {
     static NAMES: OnceLock<Vec<(&'static str, String)>> = OnceLock::new();
-    let names = NAMES.get_or_init(|| {
-        PROMPTS
-            .iter()
-            .map(|(name, _)| (*name, format!("{name}.j2")))
-            .collect()
-    });
-    names
-        .iter()
-        .find(|(name, _)| *name == prompt)
-        .map_or("", |(_, file)| file.as_str())
+    let names = NAMES.get_or_init(|| PROMPTS.iter().map(|(name, _)| (*name, format!("{name}.j2"))).collect());
+    names.iter().find(|(name, _)| *name == prompt).map_or("", |(_, file)| file.as_str())
 }
 
-#[expect(
-    clippy::panic,
-    reason = "files of this crate; a test renders each of them"
-)]
+#[expect(clippy::panic, reason = "files of this crate; a test renders each of them")]
 fn environment() -> &'static Environment<'static> {
     static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build();
-        environment.set_syntax(
-            syntax.unwrap_or_else(|error| panic!("the template syntax is wrong: {error}")),
-        );
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment
+            .set_syntax(syntax.unwrap_or_else(|error| panic!("the template syntax is wrong: {error}")));
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_formatter(write_as_data);
@@ -341,9 +267,7 @@ fn write_as_data(
     value: &minijinja::Value,
 ) -> Result<(), minijinja::Error> {
     match value.as_str().filter(|text| text.contains("</")) {
-        Some(text) => out
-            .write_str(&text.replace("</", "< /"))
-            .map_err(minijinja::Error::from),
+        Some(text) => out.write_str(&text.replace("</", "< /")).map_err(minijinja::Error::from),
         None => minijinja::escape_formatter(out, state, value),
     }
 }
@@ -366,9 +290,7 @@ mod tests {
 
     fn rendered(pipeline: &str, step: &str, inputs: &Value) -> CompletionRequest {
         let pipeline = Pipeline::built_in(pipeline).unwrap();
-        pipeline
-            .render(pipeline.step(step).unwrap(), inputs)
-            .unwrap()
+        pipeline.render(pipeline.step(step).unwrap(), inputs).unwrap()
     }
 
     #[test]
@@ -376,18 +298,11 @@ mod tests {
         let mut inputs = inputs();
         for pipeline in Pipeline::all_built_in() {
             for step in pipeline.steps.iter().filter(|step| step.calls_model()) {
-                inputs["layers"] = if step.kind == Kind::Repair {
-                    json!(["voice"])
-                } else {
-                    json!([])
-                };
+                inputs["layers"] = if step.kind == Kind::Repair { json!(["voice"]) } else { json!([]) };
                 let request = pipeline.render(step, &inputs).unwrap();
                 assert_eq!(request.messages.len(), 2);
                 let text = &request.messages[1].content;
-                assert!(
-                    !text.contains("{{") && !text.contains("undefined"),
-                    "{text}"
-                );
+                assert!(!text.contains("{{") && !text.contains("undefined"), "{text}");
                 assert!(!text.contains("\n\n\n"), "{}: {text}", step.name);
             }
         }
@@ -404,13 +319,9 @@ mod tests {
     fn a_draft_says_the_language_the_facts_and_what_is_settled() {
         let request = rendered("default", "voice_draft", &inputs());
         let text = &request.messages[1].content;
-        for expected in [
-            "Turkish (tr)",
-            "- age: 61",
-            "Nermin Aksoy, 61, she/her",
-            "- samples: ",
-            "openness 0.8",
-        ] {
+        for expected in
+            ["Turkish (tr)", "- age: 61", "Nermin Aksoy, 61, she/her", "- samples: ", "openness 0.8"]
+        {
             assert!(text.contains(expected), "{expected} is not in {text}");
         }
         assert_eq!(request.seed, Some(7));
@@ -449,10 +360,7 @@ mod tests {
         inputs["findings"] =
             json!([{"pointer": "/soul/wound", "problem": "Vague.", "suggestion": "Name the day."}]);
         let text = &rendered("strict-audit", "soul_revise", &inputs).messages[1].content;
-        assert!(
-            text.contains("- /soul/wound: Vague. Name the day."),
-            "{text}"
-        );
+        assert!(text.contains("- /soul/wound: Vague. Name the day."), "{text}");
     }
 
     #[test]
@@ -469,16 +377,8 @@ mod tests {
     fn a_step_that_calls_no_model_is_not_rendered() {
         let pipeline = Pipeline::built_in("fast").unwrap();
         for name in ["finalize", "consistency_check"] {
-            assert!(
-                pipeline
-                    .render(pipeline.step(name).unwrap(), &inputs())
-                    .is_err()
-            );
+            assert!(pipeline.render(pipeline.step(name).unwrap(), &inputs()).is_err());
         }
-        assert!(
-            pipeline
-                .render(pipeline.step("repair").unwrap(), &inputs())
-                .is_err()
-        );
+        assert!(pipeline.render(pipeline.step("repair").unwrap(), &inputs()).is_err());
     }
 }

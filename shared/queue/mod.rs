@@ -56,8 +56,12 @@ impl Queue {
     /// A queue on the account and region (or endpoint) of `aws`.
     pub fn new(aws: &aws_config::SdkConfig) -> Self {
         let config = aws_sdk_sqs::config::Builder::from(aws)
-            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(30)))
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build())
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(30)),
+            )
+            .timeout_config(
+                TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build(),
+            )
             .build();
         Self { client: Client::from_conf(config) }
     }
@@ -77,7 +81,8 @@ impl Queue {
                         .map_err(Error::internal)
                 })
                 .collect::<Result<Vec<_>>>()?;
-            let answer = self.client.send_message_batch().queue_url(&url).set_entries(Some(entries)).send().await;
+            let answer =
+                self.client.send_message_batch().queue_url(&url).set_entries(Some(entries)).send().await;
             let answer = answer.map_err(|error| {
                 let code = error.code().unwrap_or("no answer").to_owned();
                 Error::internal(format!("SQS: {code}: {}", DisplayErrorContext(&error)))

@@ -15,9 +15,7 @@ use crate::{
     Usd,
     error::{Code, Detail, Error},
     key::hex,
-    provider::{
-        Candidate, Chunk, Completion, CompletionRequest, Failure, Message, ProviderError, Speaker,
-    },
+    provider::{Candidate, Chunk, Completion, CompletionRequest, Failure, Message, ProviderError, Speaker},
 };
 
 /// Tries at one candidate before the next one's turn.
@@ -157,7 +155,9 @@ fn repair_request(request: &CompletionRequest, text: &str, problems: &[Detail]) 
     asked.messages.push(Message { role: Speaker::Assistant, content: text.to_owned() });
     asked.messages.push(Message {
         role: Speaker::User,
-        content: format!("That answer has these problems:\n{listed}Write the whole JSON object again without them."),
+        content: format!(
+            "That answer has these problems:\n{listed}Write the whole JSON object again without them."
+        ),
     });
     asked
 }

@@ -94,27 +94,57 @@ impl CreatePersona {
         if length == 0 {
             add("/intent", "The intent is empty. Describe the character in 1 to 4000 characters.".into());
         } else if length > INTENT_MOST {
-            add("/intent", format!("The intent has {length} characters; at most {INTENT_MOST} are allowed. Shorten it."));
+            add(
+                "/intent",
+                format!("The intent has {length} characters; at most {INTENT_MOST} are allowed. Shorten it."),
+            );
         }
         if !is_language(&self.language) {
             let shown: String = self.language.chars().take(20).collect();
-            add("/language", format!("\"{shown}\" is not an ISO-639-1 code. Use two lower-case letters, such as \"en\" or \"tr\"."));
+            add(
+                "/language",
+                format!(
+                    "\"{shown}\" is not an ISO-639-1 code. Use two lower-case letters, such as \"en\" or \"tr\"."
+                ),
+            );
         }
         if self.seed.is_some_and(|seed| seed > SEED_MOST) {
-            add("/seed", format!("{} is above 2^53 - 1. Use an integer from 0 to {SEED_MOST}.", self.seed.unwrap_or_default()));
+            add(
+                "/seed",
+                format!(
+                    "{} is above 2^53 - 1. Use an integer from 0 to {SEED_MOST}.",
+                    self.seed.unwrap_or_default()
+                ),
+            );
         }
         if self.budget_usd.is_some_and(|budget| budget <= Usd::ZERO) {
-            add("/budget_usd", format!("{} is not above 0. Leave budget_usd out for no cap.", self.budget_usd.unwrap_or_default()));
+            add(
+                "/budget_usd",
+                format!(
+                    "{} is not above 0. Leave budget_usd out for no cap.",
+                    self.budget_usd.unwrap_or_default()
+                ),
+            );
         }
         for name in self.custom_fields.keys() {
             let shown: String = name.chars().take(60).collect();
-            add(&format!("/custom_fields/{}", name.replace('~', "~0").replace('/', "~1")), format!("The custom field \"{shown}\" is not registered. Register it through POST /v1/schema/fields, or leave it out."));
+            add(
+                &format!("/custom_fields/{}", name.replace('~', "~0").replace('/', "~1")),
+                format!(
+                    "The custom field \"{shown}\" is not registered. Register it through POST /v1/schema/fields, or leave it out."
+                ),
+            );
         }
         if let Some(slug) = &self.slug
             && !slug::is_valid(slug)
         {
             let shown: String = slug.chars().take(80).collect();
-            add("/slug", format!("\"{shown}\" is not a slug. Use 1 to 64 lower-case letters, digits and inner hyphens."));
+            add(
+                "/slug",
+                format!(
+                    "\"{shown}\" is not a slug. Use 1 to 64 lower-case letters, digits and inner hyphens."
+                ),
+            );
         }
         if self.metadata.len() > 50 {
             add("/metadata", format!("metadata has {} pairs; at most 50 are allowed.", self.metadata.len()));
@@ -122,7 +152,10 @@ impl CreatePersona {
         for (name, value) in &self.metadata {
             if !value.as_str().is_some_and(|text| text.len() <= 2_000) || name.len() > 100 {
                 let shown: String = name.chars().take(60).collect();
-                add(&format!("/metadata/{}", name.replace('~', "~0").replace('/', "~1")), format!("\"{shown}\" is not a pair of strings (name up to 100 bytes, value up to 2000)."));
+                add(
+                    &format!("/metadata/{}", name.replace('~', "~0").replace('/', "~1")),
+                    format!("\"{shown}\" is not a pair of strings (name up to 100 bytes, value up to 2000)."),
+                );
             }
         }
         problems
@@ -137,7 +170,12 @@ impl CreatePersona {
 }
 
 /// Begins a run that makes a persona: written and sent before this returns.
-pub async fn create(app: &App, caller: &Caller, body: CreatePersona, trace_id: Option<String>) -> Result<Started> {
+pub async fn create(
+    app: &App,
+    caller: &Caller,
+    body: CreatePersona,
+    trace_id: Option<String>,
+) -> Result<Started> {
     body.check()?;
     if body.pipeline.is_some() {
         caller.require_plan(Plan::Team, "pipeline")?;
@@ -163,7 +201,10 @@ fn named(name: &str) -> Result<&'static Pipeline> {
     Pipeline::built_in(name).ok_or_else(|| {
         let known: Vec<_> = Pipeline::all_built_in().iter().map(|p| p.name.as_str()).collect();
         let shown: String = name.chars().take(60).collect();
-        Error::invalid("pipeline", format!("There is no pipeline \"{shown}\". Use one of {}.", known.join(", ")))
+        Error::invalid(
+            "pipeline",
+            format!("There is no pipeline \"{shown}\". Use one of {}.", known.join(", ")),
+        )
     })
 }
 
@@ -181,7 +222,13 @@ struct Draft {
     trace_id: Option<String>,
 }
 
-async fn begin(app: &App, caller: &Caller, pipeline: &Pipeline, input: &Value, draft: Draft) -> Result<Started> {
+async fn begin(
+    app: &App,
+    caller: &Caller,
+    pipeline: &Pipeline,
+    input: &Value,
+    draft: Draft,
+) -> Result<Started> {
     let now = app.clock().timestamp();
     let run = Run {
         id: RunId::new(),
@@ -199,7 +246,11 @@ async fn begin(app: &App, caller: &Caller, pipeline: &Pipeline, input: &Value, d
         cost: Usd::ZERO,
         tokens_in: 0,
         tokens_out: 0,
-        steps: pipeline.steps.iter().map(|step| (step.name.clone(), StepState::pending(step.needs.clone()))).collect(),
+        steps: pipeline
+            .steps
+            .iter()
+            .map(|step| (step.name.clone(), StepState::pending(step.needs.clone())))
+            .collect(),
         persona_id: PersonaId::new(),
         slug: draft.slug,
         output_digest: None,
@@ -238,12 +289,19 @@ pub async fn cancel(app: &App, caller: &Caller, run: &Run) -> Result<Run> {
     let store = app.store().await;
     let mut log = EventLog::new(*caller.tenant(), run.id, run.last_seq);
     let written = store.end_run(&mut log, run, Ending::Cancelled, app.clock()).await?;
-    let after = store.run(caller.tenant(), run.id).await?.ok_or_else(|| Error::not_found("run", &run.id.to_string()))?;
+    let after = store
+        .run(caller.tenant(), run.id)
+        .await?
+        .ok_or_else(|| Error::not_found("run", &run.id.to_string()))?;
     if written == Written::Lost && after.status != RunStatus::Cancelled {
         let status = serde_json::to_value(after.status).unwrap_or_default();
         return Err(Error::new(
             Code::RunNotCancellable,
-            format!("The run has ended already: it is {}. Read it with GET /v1/runs/{}.", status.as_str().unwrap_or_default(), run.id),
+            format!(
+                "The run has ended already: it is {}. Read it with GET /v1/runs/{}.",
+                status.as_str().unwrap_or_default(),
+                run.id
+            ),
         )
         .with_run(run.id));
     }
@@ -280,22 +338,45 @@ pub struct Overrides {
 }
 
 /// Begins a run that repeats another.
-pub async fn replay(app: &App, caller: &Caller, of: &Run, request: ReplayRequest, trace_id: Option<String>) -> Result<Started> {
+pub async fn replay(
+    app: &App,
+    caller: &Caller,
+    of: &Run,
+    request: ReplayRequest,
+    trace_id: Option<String>,
+) -> Result<Started> {
     if !of.status.is_final() {
-        return Err(Error::new(Code::RunNotReplayable, "The run has not ended yet. Wait for it, or cancel it first.").with_run(of.id));
+        return Err(Error::new(
+            Code::RunNotReplayable,
+            "The run has not ended yet. Wait for it, or cancel it first.",
+        )
+        .with_run(of.id));
     }
     let data = app.store().await.run_data(caller.tenant(), of.id).await?;
     if data.input.is_null() {
         return Err(Error::new(Code::RunNotReplayable, "The run's recordings have aged out.").with_run(of.id));
     }
-    let replay = Replay { of: of.id, mode: request.mode, expected_digest: of.output_digest.clone(), matches: None, diverged_step: None };
+    let replay = Replay {
+        of: of.id,
+        mode: request.mode,
+        expected_digest: of.output_digest.clone(),
+        matches: None,
+        diverged_step: None,
+    };
     match request.mode {
         ReplayMode::Exact => {
             if request.overrides.is_some() {
-                return Err(Error::invalid("overrides", "An exact replay takes no overrides. Use {\"mode\":\"fresh\"} to change something."));
+                return Err(Error::invalid(
+                    "overrides",
+                    "An exact replay takes no overrides. Use {\"mode\":\"fresh\"} to change something.",
+                ));
             }
             if of.status != RunStatus::Completed {
-                return Err(Error::new(Code::RunNotReplayable, "Only a completed run can be replayed exactly. Use {\"mode\":\"fresh\"}.").with_run(of.id));
+                return Err(Error::new(
+                    Code::RunNotReplayable,
+                    "Only a completed run can be replayed exactly. Use {\"mode\":\"fresh\"}.",
+                )
+                .with_run(of.id));
             }
             // The recordings of a replay are those of the run it repeated.
             let pipeline = named(&of.pipeline.name)?;
@@ -336,7 +417,9 @@ pub fn wait_seconds(prefer: Option<&str>) -> Duration {
     for preference in prefer.unwrap_or_default().split(',').map(str::trim) {
         if preference.eq_ignore_ascii_case("respond-async") {
             wait = Duration::ZERO;
-        } else if let Some(seconds) = preference.strip_prefix("wait=").and_then(|n| n.trim().parse::<u64>().ok()) {
+        } else if let Some(seconds) =
+            preference.strip_prefix("wait=").and_then(|n| n.trim().parse::<u64>().ok())
+        {
             wait = Duration::from_secs(seconds.min(60));
         }
     }

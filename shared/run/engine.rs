@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::StepStatus;
 use super::{
     Run,
     answer::{Exchange, Halt, Source},
@@ -29,7 +30,6 @@ use crate::{
     },
     tenant::Tenant,
 };
-use super::StepStatus;
 
 /// A step whose worker was lost this often ends its run.
 const ATTEMPTS: u32 = 4;
@@ -80,7 +80,9 @@ impl<'a> Engine<'a> {
         let mut ready = run.ready_steps();
         let pipeline = Pipeline::built_in(&run.pipeline.name);
         let local = |name: &String| {
-            pipeline.and_then(|p| p.step(name)).is_some_and(|s| matches!(s.kind, Kind::Repair | Kind::Finalize | Kind::Revise))
+            pipeline
+                .and_then(|p| p.step(name))
+                .is_some_and(|s| matches!(s.kind, Kind::Repair | Kind::Finalize | Kind::Revise))
         };
         let kept = ready.iter().position(local).map(|position| ready.remove(position));
         self.send(run.id, ready).await?;
@@ -88,7 +90,8 @@ impl<'a> Engine<'a> {
     }
 
     async fn send(&self, run: RunId, steps: Vec<String>) -> Result<()> {
-        let messages: Vec<_> = steps.into_iter().map(|step| StepMessage::new(&self.tenant, run, step)).collect();
+        let messages: Vec<_> =
+            steps.into_iter().map(|step| StepMessage::new(&self.tenant, run, step)).collect();
         self.queue.send(&messages).await
     }
 
@@ -123,7 +126,10 @@ impl<'a> Engine<'a> {
                 let of = run.replay.as_ref().map(|replay| replay.of.to_string()).unwrap_or_default();
                 let error = Error::new(
                     Code::RunNotReplayable,
-                    format!("The replay diverged from {of} at step \"{}\": the request differs from the recorded one, so the pipeline has changed since. Use {{\"mode\":\"fresh\"}}.", held.step),
+                    format!(
+                        "The replay diverged from {of} at step \"{}\": the request differs from the recorded one, so the pipeline has changed since. Use {{\"mode\":\"fresh\"}}.",
+                        held.step
+                    ),
                 );
                 let result = ledger.result(StepStatus::Failed, Value::Null, begun, cached);
                 self.fail(&mut log, run, held, &error, &result, Some(&held.step)).await?;
@@ -133,18 +139,36 @@ impl<'a> Engine<'a> {
         }
     }
 
-    async fn perform(&self, run: &Run, held: &Held, log: &mut EventLog, ledger: &mut Ledger) -> Result<Outcome, Halt> {
+    async fn perform(
+        &self,
+        run: &Run,
+        held: &Held,
+        log: &mut EventLog,
+        ledger: &mut Ledger,
+    ) -> Result<Outcome, Halt> {
         let pipeline = Pipeline::built_in(&run.pipeline.name)
             .ok_or_else(|| Error::internal(format!("pipeline {} is gone", run.pipeline.name)))?;
-        let step = pipeline.step(&held.step).ok_or_else(|| Error::internal(format!("step {} is gone", held.step)))?;
+        let step = pipeline
+            .step(&held.step)
+            .ok_or_else(|| Error::internal(format!("step {} is gone", held.step)))?;
         let (data, source, sent) = tokio::join!(
             self.store.run_data(&self.tenant, run.id),
             self.recorded(run, held),
             self.begin(held, log),
         );
         let data: RunData = data?;
-        let mut work =
-            Work { engine: self, run, held, pipeline, step, data: &data, log, ledger, sent: sent?, source: source? };
+        let mut work = Work {
+            engine: self,
+            run,
+            held,
+            pipeline,
+            step,
+            data: &data,
+            log,
+            ledger,
+            sent: sent?,
+            source: source?,
+        };
         work.perform().await
     }
 
@@ -198,7 +222,15 @@ impl<'a> Engine<'a> {
         }
     }
 
-    async fn commit(&self, run: &Run, held: &Held, mut log: EventLog, ledger: &Ledger, outcome: Outcome, begun: Instant) -> Result<bool> {
+    async fn commit(
+        &self,
+        run: &Run,
+        held: &Held,
+        mut log: EventLog,
+        ledger: &Ledger,
+        outcome: Outcome,
+        begun: Instant,
+    ) -> Result<bool> {
         let result = ledger.result(outcome.status, outcome.output, begun, run.is_exact_replay());
         let mut events = outcome.events;
         events.push(EventBody::step_completed(&held.step, result.tokens_in + result.tokens_out, result.cost));
@@ -208,7 +240,8 @@ impl<'a> Engine<'a> {
             events.push(event);
             ending = Some(run_result);
         }
-        let written = self.store.commit_step(&mut log, held, run, &result, &events, ending, self.clock).await?;
+        let written =
+            self.store.commit_step(&mut log, held, run, &result, &events, ending, self.clock).await?;
         if written == Written::Lost {
             self.store.settle_late(&self.tenant, held, &result).await?;
             return Ok(false);
@@ -220,7 +253,15 @@ impl<'a> Engine<'a> {
         Ok(!ends)
     }
 
-    async fn fail(&self, log: &mut EventLog, run: &Run, held: &Held, error: &Error, result: &StepResult, diverged: Option<&str>) -> Result<()> {
+    async fn fail(
+        &self,
+        log: &mut EventLog,
+        run: &Run,
+        held: &Held,
+        error: &Error,
+        result: &StepResult,
+        diverged: Option<&str>,
+    ) -> Result<()> {
         tracing::warn!(run.id = %run.id, step.name = %held.step, error.code = %error.code, error.source = error.source_chain(), "run failed");
         let stored = error.to_stored();
         let how = Ending::Failed { error: &stored, step: Some((held, result)), diverged };

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::StepStatus;
 use super::{
     Run,
     answer::{Desk, Exchange, Halt, Source, answer},
@@ -16,19 +17,19 @@ use crate::{
     error::{Code, Error},
     id::KeyId,
     key::Mode,
+    moderation::{self, ModelOpinion, Opinions},
     persona::{Fingerprint, Layer, Layers, digest, slug},
     pipeline::{
         Kind, Pipeline, Step, When,
         json_stream::{LayerStream, apply_delta, complete_json, deltas_between},
         validate_output,
     },
-    provider::{Completion, CompletionRequest, Role, sandbox},
+    provider::{Completion, CompletionRequest, ModerationVerdict, Role, sandbox},
     store::{
         personas::{PersonaEntry, Visibility},
         runs::{EventLog, Held, Reserve, RunData, RunResult, StepResult},
     },
 };
-use super::StepStatus;
 
 /// A step in a worker's hands.
 pub(super) struct Work<'a> {
@@ -57,7 +58,13 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// The result of a step as far as money and recording go.
-    pub(super) fn result(&self, status: StepStatus, output: Value, begun: Instant, cached: bool) -> StepResult {
+    pub(super) fn result(
+        &self,
+        status: StepStatus,
+        output: Value,
+        begun: Instant,
+        cached: bool,
+    ) -> StepResult {
         let last = self.exchanges.iter().rev().find(|exchange| exchange.completion.is_some());
         StepResult {
             status,
@@ -127,7 +134,11 @@ impl Desk for Counter<'_, '_> {
                 let budget = self.run.budget().unwrap_or_default();
                 Err(Halt::Failed(Error::new(
                     Code::CostBudgetExceeded,
-                    format!("Run aborted: {} exceeds budget {}.", (committed + more).dollars(), budget.dollars()),
+                    format!(
+                        "Run aborted: {} exceeds budget {}.",
+                        (committed + more).dollars(),
+                        budget.dollars()
+                    ),
                 )))
             }
         }
@@ -202,7 +213,8 @@ impl Work<'_> {
     }
 
     fn inputs(&self, layers: &[Layer]) -> Value {
-        let parsed = self.pipeline.step_of_kind(Kind::IntentParse).and_then(|step| self.data.outputs.get(&step.name));
+        let parsed =
+            self.pipeline.step_of_kind(Kind::IntentParse).and_then(|step| self.data.outputs.get(&step.name));
         json!({
             "step": self.step.name,
             "layers": layers,
@@ -251,15 +263,36 @@ impl Work<'_> {
         let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
         let answered = self.ask(&request, &[]).await?;
         let harm = answered["harm"].as_str().unwrap_or("none");
-        if self.triggered(sandbox::Trigger::ModerationBlock) {
-            return Err(Halt::Failed(Error::new(
-                Code::IntentBlocked,
-                format!("The intent was blocked by the moderation policy, category \"{harm}\". Rephrase it without that."),
-            )));
+        let asked =
+            self.ledger.exchanges.last().map(|e| format!("{}/{}", e.provider, e.model)).unwrap_or_default();
+        let vendor = self.vendor_verdict(&intent).await?;
+        let opinions =
+            Opinions { model: Some(ModelOpinion { model: &asked, harm }), vendor: vendor.as_ref() };
+        let decision = moderation::gate(&intent, &opinions);
+        if let Some(blocked) = moderation::blocked(&decision, "intent") {
+            return Err(Halt::Failed(blocked));
         }
         let told: Facts = serde_json::from_value(answered["facts"].clone()).map_err(Error::internal)?;
         let facts = consistency::merge(&intent, &consistency::facts_from_brief(&intent), &told);
-        Ok(Outcome::done(json!({"facts": facts, "requirements": answered["requirements"], "harm": harm})))
+        Ok(Outcome::done(
+            json!({"facts": facts, "requirements": answered["requirements"], "harm": harm, "moderation": decision}),
+        ))
+    }
+
+    /// The provider's moderation, where that role is configured; its outage does not stop a run, the rules remain.
+    async fn vendor_verdict(&self, intent: &str) -> Result<Option<ModerationVerdict>, Halt> {
+        if self.run.is_exact_replay() || self.run.mode == Mode::Test {
+            return Ok(None);
+        }
+        for candidate in self.engine.candidates(self.run.mode, Role::Moderate).await? {
+            match candidate.provider.moderate(&candidate.model, intent).await {
+                Ok(verdict) => return Ok(Some(verdict)),
+                Err(error) => {
+                    tracing::warn!(provider.name = %candidate.provider_name, provider.failure = ?error.failure, "no moderation verdict")
+                }
+            }
+        }
+        Ok(None)
     }
 
     async fn draft(&mut self) -> Result<Outcome, Halt> {
@@ -304,8 +337,12 @@ impl Work<'_> {
     }
 
     fn whole(&self, layers: &Value) -> Result<Layers, Halt> {
-        let mut whole = Layers::from_value(layers)
-            .map_err(|problems| Halt::Failed(Error::new(Code::SchemaViolation, "The persona does not match its schemas.").with_details(problems)))?;
+        let mut whole = Layers::from_value(layers).map_err(|problems| {
+            Halt::Failed(
+                Error::new(Code::SchemaViolation, "The persona does not match its schemas.")
+                    .with_details(problems),
+            )
+        })?;
         consistency::normalise(&mut whole);
         Ok(whole)
     }
@@ -346,7 +383,10 @@ impl Work<'_> {
     }
 
     async fn repair(&mut self) -> Result<Outcome, Halt> {
-        let checked = self.pipeline.step_of_kind(Kind::ConsistencyCheck).and_then(|step| self.data.outputs.get(&step.name));
+        let checked = self
+            .pipeline
+            .step_of_kind(Kind::ConsistencyCheck)
+            .and_then(|step| self.data.outputs.get(&step.name));
         let report: Report = checked
             .map(|output| serde_json::from_value(output["report"].clone()))
             .transpose()
@@ -374,7 +414,8 @@ impl Work<'_> {
         if let Some(error) = after.error() {
             return Err(Halt::Failed(error));
         }
-        let mut outcome = Outcome::done(json!({"layers": layers.to_value(), "mended": mended, "report": after}));
+        let mut outcome =
+            Outcome::done(json!({"layers": layers.to_value(), "mended": mended, "report": after}));
         outcome.events.push(EventBody::check_completed(after.score, &json!([])));
         Ok(outcome)
     }
@@ -394,7 +435,9 @@ impl Work<'_> {
         }
         let entry = self.persona(&layers, &report, &output_digest).await?;
         let writes = self.engine.store.new_persona_writes(&self.engine.tenant, &entry, self.run.id)?;
-        let ended = EventBody::run_completed(json!({"persona_id": entry.id, "total_cost_usd": total, "slug": entry.slug, "digest": output_digest}));
+        let ended = EventBody::run_completed(
+            json!({"persona_id": entry.id, "total_cost_usd": total, "slug": entry.slug, "digest": output_digest}),
+        );
         Ok(Outcome {
             status: StepStatus::Completed,
             output: json!({"document": entry.document()?, "digest": output_digest}),
@@ -407,7 +450,10 @@ impl Work<'_> {
     async fn reconciled(&mut self, layers: &Layers) -> Result<Vec<EventBody>, Halt> {
         let sent = self.engine.sent_so_far(self.run.id).await?;
         let wanted = layers.to_value();
-        Ok(deltas_between(&sent, &wanted).iter().map(|(path, value)| EventBody::layer_delta(path, value)).collect())
+        Ok(deltas_between(&sent, &wanted)
+            .iter()
+            .map(|(path, value)| EventBody::layer_delta(path, value))
+            .collect())
     }
 
     fn replay_outcome(&self, output_digest: String, events: Vec<EventBody>) -> Outcome {
@@ -421,18 +467,27 @@ impl Work<'_> {
             status: StepStatus::Completed,
             output: json!({"digest": output_digest, "matches": matches}),
             events,
-            ending: Some((RunResult { output_digest, replay_matches: Some(matches), writes: Vec::new() }, ended)),
+            ending: Some((
+                RunResult { output_digest, replay_matches: Some(matches), writes: Vec::new() },
+                ended,
+            )),
         }
     }
 
-    async fn persona(&self, layers: &Layers, report: &Report, output_digest: &str) -> Result<PersonaEntry, Halt> {
+    async fn persona(
+        &self,
+        layers: &Layers,
+        report: &Report,
+        output_digest: &str,
+    ) -> Result<PersonaEntry, Halt> {
         let run = self.run;
         let slug = match &run.slug {
             Some(slug) => slug.clone(),
             None => self.free_slug(&layers.identity.name).await?,
         };
         let now = self.engine.clock.timestamp();
-        let visibility: Visibility = serde_json::from_value(self.data.input["visibility"].clone()).unwrap_or_default();
+        let visibility: Visibility =
+            serde_json::from_value(self.data.input["visibility"].clone()).unwrap_or_default();
         let language = self.text_of("language").to_owned();
         let mut document = json!({
             "id": run.persona_id, "object": "persona", "slug": slug, "version": 1,

@@ -116,11 +116,19 @@ impl Store {
             }
         }
         // Others changed the bucket between each of our tries: it is contended, which is what a limit is for.
-        Err(Denied::Key(Error::new(Code::RateLimitExceeded, "Too many calls at once. Retry in a second.").with_retry_after(1)))
+        Err(Denied::Key(
+            Error::new(Code::RateLimitExceeded, "Too many calls at once. Retry in a second.")
+                .with_retry_after(1),
+        ))
     }
 
     /// `Err(item)` when a condition failed, with the item as it is; `Err(None)` when there is none.
-    async fn take_token(&self, hash: &str, now: i64, full: bool) -> Result<std::result::Result<KeyItem, Option<KeyItem>>> {
+    async fn take_token(
+        &self,
+        hash: &str,
+        now: i64,
+        full: bool,
+    ) -> Result<std::result::Result<KeyItem, Option<KeyItem>>> {
         let (update, condition) = if full {
             ("SET next_at = :now - span_less_step, full_at = :now + step", "full_at < :now")
         } else {
@@ -148,7 +156,14 @@ impl Store {
     }
 
     /// Writes items that make `key` usable in `tenant`; part of a larger transaction.
-    pub(super) fn new_key(&self, tenant: &Tenant, key: &ApiKey, plan: Plan, draft: KeyDraft, now: OffsetDateTime) -> Result<(NewKey, Vec<TransactWriteItem>)> {
+    pub(super) fn new_key(
+        &self,
+        tenant: &Tenant,
+        key: &ApiKey,
+        plan: Plan,
+        draft: KeyDraft,
+        now: OffsetDateTime,
+    ) -> Result<(NewKey, Vec<TransactWriteItem>)> {
         let rate = plan.rate();
         let step = rate.interval_micros();
         let expires = now + days(draft.expires_in_days.unwrap_or(LIFETIME_DAYS));
@@ -243,17 +258,26 @@ fn remember(hash: &str, full_at: i64) {
 }
 
 fn unknown_key() -> Error {
-    Error::new(Code::InvalidKey, "The API key is unknown. Check that it was copied whole, and that it was not revoked.")
+    Error::new(
+        Code::InvalidKey,
+        "The API key is unknown. Check that it was copied whole, and that it was not revoked.",
+    )
 }
 
 fn refuse_dead(item: &KeyItem, now_micros: i64) -> Result<()> {
     if item.revoked_at.is_some() {
-        return Err(Error::new(Code::InvalidKey, format!("The API key {} was revoked. Create another one.", item.masked)));
+        return Err(Error::new(
+            Code::InvalidKey,
+            format!("The API key {} was revoked. Create another one.", item.masked),
+        ));
     }
     if item.expires_millis <= now_micros / 1_000 {
         return Err(Error::new(
             Code::InvalidKey,
-            format!("The API key {} has expired: keys end 90 days after creation. Create another one.", item.masked),
+            format!(
+                "The API key {} has expired: keys end 90 days after creation. Create another one.",
+                item.masked
+            ),
         ));
     }
     Ok(())

@@ -16,7 +16,10 @@ use std::{
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef,
+        retry::RetryConfig, timeout::TimeoutConfig,
+    },
     error::{BoxError, ProvideErrorMetadata, SdkError},
     types::{AttributeValue, TransactWriteItem},
 };
@@ -72,7 +75,9 @@ impl Store {
     pub fn new(aws: &aws_config::SdkConfig) -> Self {
         let config = aws_sdk_dynamodb::config::Builder::from(aws)
             .interceptor(CountRequests)
-            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(30)))
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(30)),
+            )
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(Duration::from_secs(3))
@@ -97,7 +102,13 @@ impl Store {
     }
 
     /// Items of one partition whose sort key lies between `from` and `to` (inclusive), all pages.
-    async fn range<T: DeserializeOwned>(&self, table: Setting, pk: &str, from: &str, to: &str) -> Result<Vec<T>> {
+    async fn range<T: DeserializeOwned>(
+        &self,
+        table: Setting,
+        pk: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<Vec<T>> {
         let mut items = Vec::new();
         let mut start = None;
         loop {
@@ -186,11 +197,7 @@ impl Store {
                 .await
                 .map_err(Refused::from_sdk)
         };
-        attempt
-            .retry(contention())
-            .when(|refused| matches!(refused, Refused::Conflict))
-            .await
-            .map(|_| ())
+        attempt.retry(contention()).when(|refused| matches!(refused, Refused::Conflict)).await.map(|_| ())
     }
 }
 
@@ -248,9 +255,10 @@ impl Refused {
     /// For transactions whose conditions cannot fail.
     fn into_error(self) -> Error {
         match self {
-            Self::Conditions(failed) => {
-                Error::internal(format!("conditions {:?} failed", failed.iter().map(|(at, _)| at).collect::<Vec<_>>()))
-            }
+            Self::Conditions(failed) => Error::internal(format!(
+                "conditions {:?} failed",
+                failed.iter().map(|(at, _)| at).collect::<Vec<_>>()
+            )),
             Self::Conflict => Error::internal("a transaction met other writers too often"),
             Self::Other(error) => error,
         }
@@ -278,7 +286,8 @@ where
 {
     let code = error.code().unwrap_or("no answer").to_owned();
     let message = error.message().unwrap_or_default().to_owned();
-    Error::internal(format!("DynamoDB: {code}: {message}")).with_source(Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+    Error::internal(format!("DynamoDB: {code}: {message}"))
+        .with_source(Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
 }
 
 fn text(value: impl Into<String>) -> AttributeValue {
@@ -298,7 +307,8 @@ fn sort_key(item: &Item) -> String {
 }
 
 fn from_item<T: DeserializeOwned>(item: Item) -> Result<T> {
-    serde_dynamo::from_item(item).map_err(|error| Error::internal(format!("an item is not of its shape: {error}")))
+    serde_dynamo::from_item(item)
+        .map_err(|error| Error::internal(format!("an item is not of its shape: {error}")))
 }
 
 fn to_item<T: Serialize>(pk: &str, sk: &str, value: &T) -> Result<Item> {

@@ -110,7 +110,12 @@ pub(super) fn release_slug(tenant: &Tenant, slug: &str, run: &Run) -> Result<Tra
 
 impl Store {
     /// The writes that bring a new persona into being; they belong into the transaction that ends its run.
-    pub fn new_persona_writes(&self, tenant: &Tenant, entry: &PersonaEntry, run: RunId) -> Result<Vec<TransactWriteItem>> {
+    pub fn new_persona_writes(
+        &self,
+        tenant: &Tenant,
+        entry: &PersonaEntry,
+        run: RunId,
+    ) -> Result<Vec<TransactWriteItem>> {
         let table = Setting::PersonasTable.read()?;
         let pk = partition(tenant, entry.id);
         Ok(vec![
@@ -129,7 +134,12 @@ impl Store {
     }
 
     /// A persona by id: one request.
-    pub async fn persona(&self, tenant: &Tenant, persona: PersonaId, version: Option<u64>) -> Result<Option<PersonaEntry>> {
+    pub async fn persona(
+        &self,
+        tenant: &Tenant,
+        persona: PersonaId,
+        version: Option<u64>,
+    ) -> Result<Option<PersonaEntry>> {
         let sk = version.map_or_else(|| "DOC".to_owned(), version_key);
         self.get(Setting::PersonasTable, &partition(tenant, persona), &sk).await
     }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Item, Page, Refused, Store, contention, from_item, is_contended, number, primary_key, storage, text, to_attribute,
-    to_item,
+    Item, Page, Refused, Store, contention, from_item, is_contended, number, primary_key, storage, text,
+    to_attribute, to_item,
 };
 use crate::{
     Usd,
@@ -270,7 +270,14 @@ fn shard(run: RunId) -> String {
 
 impl Store {
     /// Writes a new run with its input and first event; with `slug`, reserves it. `false` when the slug is taken.
-    pub async fn create_run(&self, tenant: &Tenant, run: &Run, input: &Value, first: EventBody, due_millis: i64) -> Result<bool> {
+    pub async fn create_run(
+        &self,
+        tenant: &Tenant,
+        run: &Run,
+        input: &Value,
+        first: EventBody,
+        due_millis: i64,
+    ) -> Result<bool> {
         let table = Setting::RunsTable.read()?;
         let pk = partition(tenant, run.id);
         let mut header = to_item(&pk, "RUN", run)?;
@@ -319,9 +326,8 @@ impl Store {
     pub async fn events_after(&self, tenant: &Tenant, run: RunId, after: u64) -> Result<Vec<Event>> {
         // The item that holds `after` may hold later events too.
         let from = after.saturating_sub(BATCH_AT_MOST as u64 - 1);
-        let items: Vec<StoredEvents> = self
-            .range(Setting::RunsTable, &partition(tenant, run), &event_key(from), "EV#~")
-            .await?;
+        let items: Vec<StoredEvents> =
+            self.range(Setting::RunsTable, &partition(tenant, run), &event_key(from), "EV#~").await?;
         let mut events = Vec::new();
         for StoredEvents { sk, item } in items {
             let first: u64 = sk.trim_start_matches("EV#").parse().map_err(Error::internal)?;
@@ -345,7 +351,8 @@ impl Store {
     ) -> Result<Page<Run>> {
         let page: Page<RunEntry> =
             self.page(Setting::RunsTable, &list_partition(tenant), after, limit, keep).await?;
-        let mut headers = self.run_headers(tenant, page.items.iter().map(|(_, entry)| entry.id).collect()).await?;
+        let mut headers =
+            self.run_headers(tenant, page.items.iter().map(|(_, entry)| entry.id).collect()).await?;
         headers.sort_by_key(|run| std::cmp::Reverse(run.id));
         let items = headers.into_iter().map(|run| (run.id.to_string(), run)).collect();
         Ok(Page { items, next: page.next })
@@ -356,7 +363,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let table = Setting::RunsTable.read()?;
-        let mut keys: Vec<Item> = runs.iter().map(|run| primary_key(&partition(tenant, *run), "RUN")).collect();
+        let mut keys: Vec<Item> =
+            runs.iter().map(|run| primary_key(&partition(tenant, *run), "RUN")).collect();
         let mut headers = Vec::new();
         while !keys.is_empty() {
             let wanted = KeysAndAttributes::builder()
@@ -376,7 +384,14 @@ impl Store {
     }
 
     /// Takes a step for this worker until the lease ends.
-    pub async fn claim_step(&self, tenant: &Tenant, run: RunId, step: &str, clock: &dyn Clock, lease_millis: i64) -> Result<Claim> {
+    pub async fn claim_step(
+        &self,
+        tenant: &Tenant,
+        run: RunId,
+        step: &str,
+        clock: &dyn Clock,
+        lease_millis: i64,
+    ) -> Result<Claim> {
         let now = clock.epoch_millis();
         let table = Setting::RunsTable.read()?;
         let send = || async {
@@ -442,7 +457,13 @@ impl Store {
     }
 
     /// Reserves `amount` more (negative releases), unless the sum of spent and reserved would pass `budget`.
-    pub async fn reserve(&self, tenant: &Tenant, held: &Held, amount: Usd, budget: Option<Usd>) -> Result<Reserve> {
+    pub async fn reserve(
+        &self,
+        tenant: &Tenant,
+        held: &Held,
+        amount: Usd,
+        budget: Option<Usd>,
+    ) -> Result<Reserve> {
         let mut update = self
             .held_update(tenant, held)?
             .update_expression("ADD committed :amount")
@@ -487,7 +508,12 @@ impl Store {
     }
 
     /// Appends events. Nothing is written when the log has ended; `log.is_closed()` then.
-    pub async fn append_events(&self, log: &mut EventLog, bodies: &[EventBody], clock: &dyn Clock) -> Result<()> {
+    pub async fn append_events(
+        &self,
+        log: &mut EventLog,
+        bodies: &[EventBody],
+        clock: &dyn Clock,
+    ) -> Result<()> {
         for batch in bodies.chunks(BATCH_AT_MOST) {
             while !log.closed && !self.append_batch(log, batch, clock).await? {
                 self.catch_up(log).await?;
@@ -510,7 +536,9 @@ impl Store {
                 log.wrote(batch);
                 Ok(true)
             }
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Ok(false)
             }
             Err(error) if is_contended(&error) => Ok(false),
@@ -564,8 +592,12 @@ impl Store {
         let tenant = log.tenant;
         let at = clock.timestamp();
         let mut writes = self.result_writes(&tenant, held, result)?;
-        let dependants: Vec<&String> =
-            run.steps.iter().filter(|(_, step)| step.needs.contains(&held.step)).map(|(name, _)| name).collect();
+        let dependants: Vec<&String> = run
+            .steps
+            .iter()
+            .filter(|(_, step)| step.needs.contains(&held.step))
+            .map(|(name, _)| name)
+            .collect();
         if let Some(ending) = &ending {
             writes.extend(ending.writes.iter().cloned());
             writes.push(self.entry_update(&tenant, held.run, RunStatus::Completed)?);
@@ -583,7 +615,9 @@ impl Store {
                     log.wrote(events);
                     return Ok(Written::Yes);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => return Ok(Written::Lost),
+                Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
+                    return Ok(Written::Lost);
+                }
                 Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
                     self.catch_up(log).await?;
                     if log.closed {
@@ -595,7 +629,12 @@ impl Store {
         }
     }
 
-    fn result_writes(&self, tenant: &Tenant, held: &Held, result: &StepResult) -> Result<Vec<TransactWriteItem>> {
+    fn result_writes(
+        &self,
+        tenant: &Tenant,
+        held: &Held,
+        result: &StepResult,
+    ) -> Result<Vec<TransactWriteItem>> {
         let table = Setting::RunsTable.read()?;
         let pk = partition(tenant, held.run);
         let data = DataItem { json: result.output.to_string() };
@@ -604,7 +643,12 @@ impl Store {
         Ok(writes)
     }
 
-    fn recording_writes(&self, tenant: &Tenant, held: &Held, recording: Option<&Value>) -> Result<Vec<TransactWriteItem>> {
+    fn recording_writes(
+        &self,
+        tenant: &Tenant,
+        held: &Held,
+        recording: Option<&Value>,
+    ) -> Result<Vec<TransactWriteItem>> {
         let Some(recording) = recording else { return Ok(Vec::new()) };
         let table = Setting::RunsTable.read()?;
         let pk = partition(tenant, held.run);
@@ -706,7 +750,13 @@ impl Store {
     }
 
     /// Ends a run without a result: failed, or cancelled. `Lost` when it has ended already.
-    pub async fn end_run(&self, log: &mut EventLog, run: &Run, how: Ending<'_>, clock: &dyn Clock) -> Result<Written> {
+    pub async fn end_run(
+        &self,
+        log: &mut EventLog,
+        run: &Run,
+        how: Ending<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Written> {
         let tenant = log.tenant;
         let at = clock.timestamp();
         let mut writes = vec![self.entry_update(&tenant, run.id, how.status())?];
@@ -729,7 +779,9 @@ impl Store {
                     log.wrote(std::slice::from_ref(&event));
                     return Ok(Written::Yes);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => return Ok(Written::Lost),
+                Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
+                    return Ok(Written::Lost);
+                }
                 Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
                     self.catch_up(log).await?;
                     if log.closed {
@@ -741,7 +793,14 @@ impl Store {
         }
     }
 
-    fn ending_update(&self, tenant: &Tenant, run: &Run, how: &Ending<'_>, seq: u64, at: &str) -> Result<Update> {
+    fn ending_update(
+        &self,
+        tenant: &Tenant,
+        run: &Run,
+        how: &Ending<'_>,
+        seq: u64,
+        at: &str,
+    ) -> Result<Update> {
         let mut update = Update::builder()
             .table_name(Setting::RunsTable.read()?)
             .set_key(Some(primary_key(&partition(tenant, run.id), "RUN")))
@@ -848,7 +907,11 @@ impl Store {
         let send = || async { update.clone().send().await };
         match send.retry(contention()).when(is_contended).await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(storage(error)),
         }
     }

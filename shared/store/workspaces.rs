@@ -78,7 +78,13 @@ impl Store {
     }
 
     /// Another key of an existing workspace, with the workspace's mode.
-    pub async fn create_key(&self, tenant: &Tenant, workspace: &Workspace, key: KeyDraft, now: OffsetDateTime) -> Result<(NewKey, ApiKey)> {
+    pub async fn create_key(
+        &self,
+        tenant: &Tenant,
+        workspace: &Workspace,
+        key: KeyDraft,
+        now: OffsetDateTime,
+    ) -> Result<(NewKey, ApiKey)> {
         let secret = ApiKey::generate(workspace.mode);
         let (shown, writes) = self.new_key(tenant, &secret, workspace.plan, key, now)?;
         self.transact(writes).await.map_err(super::Refused::into_error)?;

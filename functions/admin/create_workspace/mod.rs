@@ -95,7 +95,8 @@ async fn make(app: &App, payload: Value) -> Result<Value> {
     if name.is_empty() || name.chars().count() > 100 {
         return Err(Error::invalid("name", "A workspace needs a name of 1 to 100 characters."));
     }
-    let (workspace, key, secret) = store.create_workspace(name, request.mode, request.plan, draft, now).await?;
+    let (workspace, key, secret) =
+        store.create_workspace(name, request.mode, request.plan, draft, now).await?;
     Ok(answer(&workspace, &key, &secret))
 }
 

@@ -48,7 +48,12 @@ pub(crate) fn streamed(app: &App, caller: &persona::key::Caller, started: Starte
         .with_header("location", format!("/v1/runs/{}", run.id))
 }
 
-async fn ended_reply(app: &App, caller: &persona::key::Caller, run: persona::run::Run, ended: bool) -> Result<Reply> {
+async fn ended_reply(
+    app: &App,
+    caller: &persona::key::Caller,
+    run: persona::run::Run,
+    ended: bool,
+) -> Result<Reply> {
     let location = format!("/v1/runs/{}", run.id);
     let run = if ended { app.store().await.run(caller.tenant(), run.id).await?.unwrap_or(run) } else { run };
     match run.status {
@@ -59,7 +64,10 @@ async fn ended_reply(app: &App, caller: &persona::key::Caller, run: persona::run
                 .with_header("location", format!("/v1/personas/{}", entry.id))
                 .with_header("etag", format!("\"v{}\"", entry.version)))
         }
-        RunStatus::Failed => Err(run.stored_error().map_or_else(|| Error::internal("a failed run without error"), Error::from).with_run(run.id)),
+        RunStatus::Failed => Err(run
+            .stored_error()
+            .map_or_else(|| Error::internal("a failed run without error"), Error::from)
+            .with_run(run.id)),
         _ => Ok(Reply::json(202, run.to_object(&run.step_order(), None)).with_header("location", location)),
     }
 }

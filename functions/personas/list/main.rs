@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `personas-list`.
-use functions::{personas::list::{ROUTE, handle}, serve};
+use functions::{
+    personas::list::{ROUTE, handle},
+    serve,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

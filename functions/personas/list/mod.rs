@@ -44,7 +44,9 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
         access::may_see(&call.caller, entry)
             && visibility.is_none_or(|wanted| entry.visibility == wanted)
             && language.is_none_or(|wanted| entry.language == wanted)
-            && words.as_deref().is_none_or(|words| words.split_whitespace().all(|word| entry.search.contains(word)))
+            && words
+                .as_deref()
+                .is_none_or(|words| words.split_whitespace().all(|word| entry.search.contains(word)))
     };
     let page = app.store().await.personas(call.caller.tenant(), after.as_deref(), limit, keep).await?;
     let next = match &page.next {

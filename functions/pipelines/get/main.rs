@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `pipelines-get`.
-use functions::{pipelines::get::{ROUTE, handle}, serve};
+use functions::{
+    pipelines::get::{ROUTE, handle},
+    serve,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

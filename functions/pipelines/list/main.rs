@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `pipelines-list`.
-use functions::{pipelines::list::{ROUTE, handle}, serve};
+use functions::{
+    pipelines::list::{ROUTE, handle},
+    serve,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `runs-cancel`.
-use functions::{runs::cancel::{ROUTE, handle}, serve};
+use functions::{
+    runs::cancel::{ROUTE, handle},
+    serve,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

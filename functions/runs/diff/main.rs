@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `runs-diff`.
-use functions::{runs::diff::{ROUTE, handle}, serve};
+use functions::{
+    runs::diff::{ROUTE, handle},
+    serve,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -35,19 +35,25 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let against = match (call.query.get("against"), &run.replay) {
         (Some(name), _) => access::find(&app, &call.caller, name).await?,
         (None, Some(replay)) => access::find(&app, &call.caller, &replay.of.to_string()).await?,
-        (None, None) => return Err(Error::invalid("against", "Name the run to compare with: ?against=run_….")),
+        (None, None) => {
+            return Err(Error::invalid("against", "Name the run to compare with: ?against=run_…."));
+        }
     };
     let (before, after) = tokio::try_join!(layers(&app, &call, &against), layers(&app, &call, &run))?;
     let changes = diff::diff(&before, &after);
-    Ok(Reply::json(200, json!({
-        "object": "run.diff", "run_id": run.id, "against": against.id,
-        "identical": changes.is_empty(), "changes": changes,
-    })))
+    Ok(Reply::json(
+        200,
+        json!({
+            "object": "run.diff", "run_id": run.id, "against": against.id,
+            "identical": changes.is_empty(), "changes": changes,
+        }),
+    ))
 }
 
 /// The layers that a run's document has; empty for a run that has none.
 async fn layers(app: &App, call: &Call, run: &Run) -> Result<Value> {
-    let of = if run.is_exact_replay() { run.replay.as_ref().map_or(run.id, |replay| replay.of) } else { run.id };
+    let of =
+        if run.is_exact_replay() { run.replay.as_ref().map_or(run.id, |replay| replay.of) } else { run.id };
     let data = app.store().await.run_data(call.caller.tenant(), of).await?;
     let document = data.outputs.get("finalize").map(|output| &output["document"]);
     let mut kept = Map::new();

@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `runs-events`.
-use functions::{runs::events::{ROUTE, handle}, serve};
+use functions::{
+    runs::events::{ROUTE, handle},
+    serve,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

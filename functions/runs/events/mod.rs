@@ -41,7 +41,10 @@ fn last_event_id(header: Option<&str>) -> Result<u64> {
         None | Some("") => Ok(0),
         Some(text) => text.parse().map_err(|_| {
             let shown: String = text.chars().take(40).collect();
-            Error::invalid("Last-Event-ID", format!("\"{shown}\" is not an event's number. Send the last id that you received."))
+            Error::invalid(
+                "Last-Event-ID",
+                format!("\"{shown}\" is not an event's number. Send the last id that you received."),
+            )
         }),
     }
 }

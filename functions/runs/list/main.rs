@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `runs-list`.
-use functions::{runs::list::{ROUTE, handle}, serve};
+use functions::{
+    runs::list::{ROUTE, handle},
+    serve,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

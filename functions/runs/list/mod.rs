@@ -33,7 +33,8 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let limit = call.query.limit()?;
     let kinds = "persona.create, persona.refine, conversation.turn, openai.completion";
     let kind: Option<RunKind> = call.query.one_of("kind", kinds)?;
-    let status: Option<RunStatus> = call.query.one_of("status", "queued, running, completed, failed, cancelled")?;
+    let status: Option<RunStatus> =
+        call.query.one_of("status", "queued, running, completed, failed, cancelled")?;
     let persona = call.query.get("persona");
     let conversation = call.query.get("conversation");
     let filters = call.query.filters();

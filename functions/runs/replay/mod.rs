@@ -37,5 +37,6 @@ pub async fn handle(app: App, call: Call<ReplayRequest>) -> Result<Reply> {
     let store = app.store().await;
     let run = store.run(call.caller.tenant(), started.run.id).await?.unwrap_or(started.run);
     let location = format!("/v1/runs/{}", run.id);
-    Ok(Reply::json(if ended { 201 } else { 202 }, run.to_object(&run.step_order(), None)).with_header("location", location))
+    Ok(Reply::json(if ended { 201 } else { 202 }, run.to_object(&run.step_order(), None))
+        .with_header("location", location))
 }

@@ -1,13 +1,7 @@
 //! The worker of steps. Each record is judged by itself: one bad message fails alone.
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use persona::{
-    Error, Result,
-    app::App,
-    config::Setting,
-    queue::StepMessage,
-    run::Engine,
-};
+use persona::{Error, Result, app::App, config::Setting, queue::StepMessage, run::Engine};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,7 +45,8 @@ async fn take(app: &App, event: &Value) -> Value {
     let records = event["Records"].as_array().cloned().unwrap_or_default();
     let mut failures = Vec::new();
     for record in records {
-        let record: Record = serde_json::from_value(record).unwrap_or(Record { message_id: String::new(), body: String::new() });
+        let record: Record = serde_json::from_value(record)
+            .unwrap_or(Record { message_id: String::new(), body: String::new() });
         if let Err(error) = work(app, &record.body).await {
             tracing::error!(message.id = %record.message_id, error = %error, error.source = error.source_chain(), "a message must come again");
             failures.push(json!({"itemIdentifier": record.message_id}));

@@ -1,5 +1,8 @@
 //! Entry of the Lambda behind `workspace-get`.
-use functions::{workspace::get::{ROUTE, handle}, serve};
+use functions::{
+    serve,
+    workspace::get::{ROUTE, handle},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -25,10 +25,13 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let workspace = app.store().await.workspace(call.caller.tenant()).await?;
     let rate = workspace.plan.rate();
-    Ok(Reply::json(200, json!({
-        "id": workspace.id, "object": "workspace", "name": workspace.name, "mode": workspace.mode,
-        "plan": workspace.plan, "pipeline": workspace.pipeline, "api_version": workspace.api_version,
-        "limits": {"requests_per_minute": rate.per_minute, "burst": rate.burst},
-        "created_at": workspace.created_at, "updated_at": workspace.updated_at,
-    })))
+    Ok(Reply::json(
+        200,
+        json!({
+            "id": workspace.id, "object": "workspace", "name": workspace.name, "mode": workspace.mode,
+            "plan": workspace.plan, "pipeline": workspace.pipeline, "api_version": workspace.api_version,
+            "limits": {"requests_per_minute": rate.per_minute, "burst": rate.burst},
+            "created_at": workspace.created_at, "updated_at": workspace.updated_at,
+        }),
+    ))
 }
