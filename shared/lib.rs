@@ -8,6 +8,7 @@ pub mod id;
 pub mod moderation;
 pub mod money;
 pub mod persona;
+pub mod pipeline;
 pub mod provider;
 
 pub use error::{Error, Result};

@@ -201,10 +201,7 @@ mod tests {
                 Detail::new("/soul/beliefs", "There is 1 item; at least 2 are needed."),
                 Detail::new("/soul/mood", "\"mood\" is not a field here; leave it out."),
                 Detail::new("/soul/values/1/weight", "1.5 is above the maximum of 1."),
-                Detail::new(
-                    "/soul/wound",
-                    "\"\" is too short; at least 1 characters are needed."
-                ),
+                Detail::new("/soul/wound", "The text is empty."),
             ]
         );
     }

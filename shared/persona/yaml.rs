@@ -1,0 +1,175 @@
+//! A persona document as YAML and back, without loss: the order of keys stays, and a text that looks like a
+//! number, a date or a word of YAML is quoted.
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// The YAML form of a document.
+///
+/// # Errors
+/// `internal.error` if it cannot be written; no JSON document is known for which that is so.
+pub fn to_yaml(document: &Value) -> Result<String> {
+    serde_saphyr::to_string(document).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// The document that a YAML text holds. Words are read as YAML 1.2 has them: `no` and `007` are texts.
+///
+/// # Errors
+/// `request.invalid` that says where the text is not YAML.
+pub fn from_yaml(text: &str) -> Result<Value> {
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::Reject,
+        merge_keys: serde_saphyr::options::MergeKeyPolicy::AsOrdinary,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        Error::invalid(
+            "",
+            format!("The body is not YAML that can be read: {error}."),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::persona::layers_for_tests;
+
+    #[test]
+    fn a_persona_survives_with_its_keys_in_order() {
+        let persona = layers_for_tests();
+        let yaml = to_yaml(&persona).unwrap();
+        assert!(
+            yaml.starts_with("identity:\n  name: Nermin Aksoy\n  age: 61\n"),
+            "{yaml}"
+        );
+        assert_eq!(from_yaml(&yaml).unwrap().to_string(), persona.to_string());
+    }
+
+    #[test]
+    fn texts_that_look_like_something_else_stay_texts() {
+        for text in [
+            "no",
+            "yes",
+            "on",
+            "y",
+            "~",
+            "null",
+            "true",
+            "007",
+            "0x1f",
+            "0o7",
+            "1e3",
+            "1_000",
+            "12:30:45",
+            ".5",
+            ".inf",
+            ".nan",
+            "2026-11-01",
+            "- a",
+            "? b",
+            "a: b",
+            "a #b",
+            "#a",
+            "&x",
+            "*x",
+            "!t",
+            "|",
+            ">",
+            "%d",
+            "@a",
+            "`",
+            "'",
+            "\"",
+            "",
+            " ",
+            "  lead",
+            "trail ",
+            "tab\there",
+            "line one\nline two\n",
+            "\nfirst blank",
+            "a\n\n  indented\n b",
+            "\r\n",
+            "…",
+            "👩🏽‍🚀",
+            "\u{feff}bom",
+            "\u{0}",
+            "\u{85}",
+            "\u{2028}",
+            "<<",
+            "---",
+            "...",
+            "[a]",
+            "{a}",
+            "a,b",
+            "\\n",
+            "é",
+        ] {
+            let document = json!({ "key": text, text: [text, {"in": text}] });
+            let yaml = to_yaml(&document).unwrap();
+            assert_eq!(
+                from_yaml(&yaml).unwrap().to_string(),
+                document.to_string(),
+                "{yaml}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hand_written_document_is_read_as_meant() {
+        let yaml = "# Mine.\nidentity: {name: no, age: 61}\nvoice:\n  greeting: >-\n    Come in,\n    mind the stack.\n";
+        let document = json!({"identity": {"name": "no", "age": 61}, "voice": {"greeting": "Come in, mind the stack."}});
+        assert_eq!(from_yaml(yaml).unwrap(), document);
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_a_callers_error() {
+        for text in ["a: [1", "a: 1\na: 2", "a: .inf", "a: 1\n---\nb: 2"] {
+            assert_eq!(
+                from_yaml(text).unwrap_err().code,
+                crate::error::Code::RequestInvalid,
+                "{text}"
+            );
+        }
+    }
+
+    fn any_document() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            any::<String>(),
+            "[-:#&*!|>'\"%@`{}\\[\\],? \n\ta0._~<]{0,10}"
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-1e9f64..1e9).prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(text.clone(), inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_document_survives(document in any_document()) {
+            let yaml = to_yaml(&document).unwrap();
+            let read = from_yaml(&yaml);
+            prop_assert_eq!(read.ok(), Some(document), "{}", yaml);
+        }
+    }
+}

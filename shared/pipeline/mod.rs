@@ -1,0 +1,319 @@
+//! Pipelines as data, the prompts of their steps, and the reader of what models answer.
+//!
+//! A pipeline is a graph of steps in `pipelines/*.yaml`; prompts are templates in `prompts/*.j2`; the shape of each
+//! answer comes from the schemas of the layers (`schemas/layers`) or of the step (`schemas/steps`).
+
+mod graph;
+pub mod json_stream;
+mod output;
+mod prompt;
+
+use std::{fmt, sync::OnceLock};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use output::validate_output;
+
+use crate::{
+    error::Detail,
+    persona::{Layer, digest, schema},
+    provider::Role,
+};
+
+/// The pipeline of a request that names none.
+pub const DEFAULT: &str = "default";
+
+const BUILT_IN: [&str; 3] = [
+    include_str!("../pipelines/default.yaml"),
+    include_str!("../pipelines/fast.yaml"),
+    include_str!("../pipelines/strict-audit.yaml"),
+];
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Reads the facts that the brief fixes, and whether it asks for harm.
+    IntentParse,
+    /// Writes layers.
+    Draft,
+    /// Reads layers and reports findings.
+    Audit,
+    /// Rewrites layers by an audit's findings.
+    Revise,
+    /// Looks for contradictions, by rules and by the judge.
+    ConsistencyCheck,
+    /// Rewrites the layers that the check found wanting.
+    Repair,
+    /// Makes slug, fingerprint and digest; calls no model.
+    Finalize,
+}
+
+impl Kind {
+    /// The name in definitions.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IntentParse => "intent_parse",
+            Self::Draft => "draft",
+            Self::Audit => "audit",
+            Self::Revise => "revise",
+            Self::ConsistencyCheck => "consistency_check",
+            Self::Repair => "repair",
+            Self::Finalize => "finalize",
+        }
+    }
+
+    /// Whether the step's answer is layers, keyed by their names.
+    pub const fn writes_layers(self) -> bool {
+        matches!(self, Self::Draft | Self::Revise | Self::Repair)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What must exist for a step to be worth a call; without it the step is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// The consistency check found violations.
+    Violations,
+    /// The audit that the step needs has findings.
+    Findings,
+}
+
+/// One step of a pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Unique within the pipeline.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// The steps that must end first.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// What it writes (draft, revise) or reads (audit); a repair learns it from the check.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+    /// Which of the configured models answers; `None` where no model is called.
+    #[serde(default)]
+    pub role: Option<Role>,
+    /// The template's name; `None` where no model is called.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// The most tokens an English answer may take; other languages get half as many again.
+    #[serde(default)]
+    pub max_tokens: u32,
+    /// 0 to 2.
+    #[serde(default)]
+    pub temperature: f32,
+    /// Whether a consistency check asks the judge after the rules.
+    #[serde(default = "yes")]
+    pub judge: bool,
+    /// When the step is worth a call; `None` is always.
+    #[serde(default)]
+    pub when: Option<When>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Step {
+    /// Whether the step calls a model when it is not skipped.
+    pub const fn calls_model(&self) -> bool {
+        match self.kind {
+            Kind::Finalize => false,
+            Kind::ConsistencyCheck => self.judge,
+            _ => true,
+        }
+    }
+}
+
+/// A valid pipeline: its graph has no cycle, every layer is drafted once, and every prompt exists.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pipeline {
+    /// What a request calls it by.
+    pub name: String,
+    /// Counts up with every change.
+    pub version: u32,
+    /// One sentence about it.
+    pub description: String,
+    /// SHA-256 over the definition and the texts of its prompts and schemas; 64 hexadecimal digits.
+    pub digest: String,
+    /// The steps in the order of the definition.
+    pub steps: Vec<Step>,
+}
+
+/// The definition as it is written, not yet checked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    name: String,
+    version: u32,
+    description: String,
+    steps: Vec<Step>,
+}
+
+impl Pipeline {
+    /// Reads a definition in YAML.
+    ///
+    /// # Errors
+    /// Every problem at once, with pointers into the definition.
+    pub fn from_yaml(yaml: &str) -> Result<Self, Vec<Detail>> {
+        let value: Value = serde_saphyr::from_str(yaml).map_err(|error| {
+            vec![Detail::new(
+                "",
+                format!("The definition is not YAML: {error}"),
+            )]
+        })?;
+        Self::from_value(&value)
+    }
+
+    /// Reads a definition given as JSON.
+    ///
+    /// # Errors
+    /// Every problem at once, with pointers into the definition.
+    pub fn from_value(value: &Value) -> Result<Self, Vec<Detail>> {
+        let problems = schema::validate_with(definition_schema(), "", value);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let definition = Definition::deserialize(value)
+            .map_err(|error| vec![Detail::new("", error.to_string())])?;
+        let problems = graph::problems(&definition.steps);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let digest = digest_of(&definition);
+        let Definition {
+            name,
+            version,
+            description,
+            steps,
+        } = definition;
+        Ok(Self {
+            name,
+            version,
+            description,
+            digest,
+            steps,
+        })
+    }
+
+    /// The built-in pipeline of that name.
+    pub fn built_in(name: &str) -> Option<&'static Self> {
+        Self::all_built_in()
+            .iter()
+            .find(|pipeline| pipeline.name == name)
+    }
+
+    /// `default`, `fast` and `strict-audit`.
+    #[expect(
+        clippy::panic,
+        reason = "files of this crate; a test reads each of them"
+    )]
+    pub fn all_built_in() -> &'static [Self] {
+        static ALL: OnceLock<Vec<Pipeline>> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let read = |yaml| {
+                Self::from_yaml(yaml)
+                    .unwrap_or_else(|problems| panic!("a built-in pipeline is wrong: {problems:?}"))
+            };
+            BUILT_IN.into_iter().map(read).collect()
+        })
+    }
+
+    /// The step of that name.
+    pub fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
+    /// The one step of a kind that occurs once: `intent_parse`, `consistency_check`, `repair`, `finalize`.
+    pub fn step_of_kind(&self, kind: Kind) -> Option<&Step> {
+        self.steps.iter().find(|step| step.kind == kind)
+    }
+
+    /// The step that drafts `layer`.
+    pub fn drafted_by(&self, layer: Layer) -> Option<&Step> {
+        self.steps
+            .iter()
+            .find(|step| step.kind == Kind::Draft && step.layers.contains(&layer))
+    }
+}
+
+fn definition_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schema::parsed(include_str!("../schemas/pipeline.json")))
+}
+
+/// What can change what a pipeline asks of a model is in its digest.
+fn digest_of(definition: &Definition) -> String {
+    let prompts: serde_json::Map<_, _> = definition
+        .steps
+        .iter()
+        .filter_map(|step| step.prompt.as_deref())
+        .flat_map(prompt::texts)
+        .map(|(name, text)| (name.to_owned(), text.into()))
+        .collect();
+    let schemas: serde_json::Map<_, _> = definition
+        .steps
+        .iter()
+        .flat_map(output::schema_texts)
+        .map(|(name, text)| (name.to_owned(), text.into()))
+        .collect();
+    digest::of_value(&json!({ "definition": definition, "prompts": prompts, "schemas": schemas }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    use super::*;
+
+    #[test]
+    fn the_three_built_in_pipelines_are_valid_and_differ() {
+        let names: Vec<_> = Pipeline::all_built_in()
+            .iter()
+            .map(|p| p.name.as_str())
+            .collect();
+        assert_eq!(names, ["default", "fast", "strict-audit"]);
+        let default = Pipeline::built_in(DEFAULT).unwrap();
+        assert_eq!(default.digest.len(), 64);
+        assert_ne!(default.digest, Pipeline::built_in("fast").unwrap().digest);
+        assert_eq!(Pipeline::built_in("none"), None);
+    }
+
+    #[test]
+    fn the_digest_changes_with_the_definition_and_only_with_it() {
+        let default = Pipeline::built_in(DEFAULT).unwrap();
+        let same = Pipeline::from_yaml(BUILT_IN[0]).unwrap();
+        let hotter =
+            Pipeline::from_yaml(&BUILT_IN[0].replacen("temperature: 0.8", "temperature: 0.9", 1))
+                .unwrap();
+        let commented = Pipeline::from_yaml(&format!("# A comment.\n{}", BUILT_IN[0])).unwrap();
+        assert_eq!(same.digest, default.digest);
+        assert_eq!(commented.digest, default.digest);
+        assert_ne!(hotter.digest, default.digest);
+    }
+
+    #[test]
+    fn a_definition_of_the_wrong_shape_is_told_every_problem() {
+        let yaml = "name: Mine\nversion: 0\ndescription: d\nsteps:\n  - name: a\n    kind: dream\n    layers: [souls]\n";
+        let pointers: Vec<_> = Pipeline::from_yaml(yaml)
+            .unwrap_err()
+            .into_iter()
+            .map(|problem| problem.pointer)
+            .collect();
+        assert_eq!(
+            pointers,
+            ["/name", "/version", "/steps/0/kind", "/steps/0/layers/0"]
+        );
+        assert_eq!(Pipeline::from_yaml("a: [").unwrap_err().len(), 1);
+    }
+}
