@@ -394,6 +394,15 @@ fn judged(a: (&str, &str), b: (&str, &str)) -> Verified {
 }
 
 #[test]
+fn a_judges_answer_reads_as_contradictions() {
+    let schema: Value = serde_json::from_str(include_str!("../schemas/steps/judge.json")).unwrap();
+    let item = &schema["properties"]["contradictions"]["items"];
+    let fields = item["properties"].as_object().unwrap().keys();
+    let answer: Value = fields.map(|field| (field.clone(), json!("x"))).collect();
+    assert!(serde_json::from_value::<Contradiction>(answer).is_ok());
+}
+
+#[test]
 fn a_finding_that_the_text_bears_out_is_a_violation_of_the_later_layer() {
     let verified = judged(("/history/backstory", "took over  the SHOP"), ("identity.residence", "Kadıköy"));
     assert_eq!(verified.dropped, 0);

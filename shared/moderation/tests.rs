@@ -61,6 +61,20 @@ fn what_must_pass_passes() {
 }
 
 #[test]
+fn the_harm_that_a_model_may_report_is_the_policys() {
+    let schema = include_str!("../schemas/steps/intent_parse.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let told: Vec<_> = schema["properties"]["harm"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c.as_str().unwrap())
+        .collect();
+    let known: Vec<_> = std::iter::once(NONE).chain(categories()).collect();
+    assert_eq!(told, known);
+}
+
+#[test]
 fn a_small_models_word_alone_blocks_nothing() {
     let decision = gate("A crime novelist from Oslo", &said("local/qwen-1.5b", "violence_incitement"));
     assert!(decision.allowed);
