@@ -1,0 +1,5 @@
+//! As the API's paths.
+mod personas;
+mod pipelines;
+mod runs;
+mod workspace;

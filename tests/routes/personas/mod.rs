@@ -1,0 +1,3 @@
+//! `/v1/personas`.
+mod create;
+mod read;

@@ -1,0 +1,4 @@
+//! `/v1/runs`.
+mod cancel;
+mod events;
+mod replay;

@@ -1,0 +1,5 @@
+//! One binary for all black-box tests.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test fails by panicking")]
+
+mod contract;
+mod routes;
