@@ -30,8 +30,9 @@ run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FI
 	@$(LOCAL) up $(ARGS)
 
 test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their own
-	cargo test --workspace --exclude tests
-	$(LOCAL) exec --model smollm -- cargo test -p tests
+	cargo test -q --workspace --exclude tests --lib
+	cargo build -q -p functions -p tests --tests --bins
+	$(LOCAL) exec --concurrency 6 -- cargo test -p tests -- --test-threads 4
 
 bench: $(TOOLS) ## measure, against a release build
 	$(LOCAL) exec --release -- cargo bench -p tests

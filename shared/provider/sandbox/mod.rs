@@ -256,15 +256,16 @@ fn written(call: &Call<'_>, person: &Person) -> String {
         }
     }
     let drafts = answer.keys().any(|key| is_layer(key));
-    if call.trigger == Some(Trigger::SchemaViolation) {
-        draft::contradict(&mut answer, person.age);
-    }
-    let answer = match call.schema() {
+    let mut answer = match call.schema() {
         Some(schema) => {
             conform::conform(Some(Value::Object(answer)), schema, person, &mut person.dice(&call.step))
         }
         None => Value::Object(answer),
     };
+    // After conforming: a schema that bounds the ages would take the contradiction back.
+    if let (Some(Trigger::SchemaViolation), Some(layers)) = (call.trigger, answer.as_object_mut()) {
+        draft::contradict(layers, person.age);
+    }
     let text = answer.to_string();
     if call.trigger == Some(Trigger::InvalidJson) && drafts && !call.repairs_answer() {
         return text.chars().take(text.chars().count() / 2).collect();
