@@ -505,7 +505,7 @@ impl Work<'_> {
             "run_id": run.id, "pipeline": run.pipeline, "seed": run.seed, "forked_from": null,
             "replay_of": run.replay.as_ref().map(|replay| replay.of), "digest": output_digest,
             "fingerprint": Fingerprint::of(&layers.voice, &language),
-            "simulated": run.mode == Mode::Test,
+            "simulated": run.steps.values().any(|step| step.provider.as_deref() == Some(sandbox::NAME)),
         });
         document["created_at"] = now.clone().into();
         document["updated_at"] = now.into();

@@ -36,6 +36,7 @@ async fn a_brief_becomes_a_persona_with_every_top_level_key() {
         assert!(persona.get(key).is_some(), "no {key}");
     }
     assert_eq!(persona["identity"]["age"], 54);
+    assert_eq!(persona["lineage"]["simulated"], true, "the sandbox's work is labelled");
     assert!(persona["voice"]["samples"].as_array().unwrap().len() >= 6);
 }
 
