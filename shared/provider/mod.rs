@@ -1,6 +1,27 @@
 //! Model providers: one trait, one file per vendor, and a router with fallback, retry and circuit breaker.
 
+pub mod anthropic;
+pub mod ask;
+pub mod bedrock;
+mod breaker;
+pub mod config;
+mod http;
+pub mod openai;
+pub mod prices;
+mod reading;
+pub mod recording;
+pub mod router;
 pub mod sandbox;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    ask::{Answer, Ask, Purse, Sink, Source, Unanswered, Validate, anything},
+    config::Config,
+    recording::{Exchange, Recording},
+    router::Router,
+};
 
 use std::fmt;
 
@@ -112,6 +133,13 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+impl Usage {
+    /// An upper bound for a vendor that does not say: a token is at least a byte of what was written.
+    pub fn at_most(prompt_tokens: u64, written: &str) -> Self {
+        Self { input: prompt_tokens, output: written.len() as u64, ..Self::default() }
+    }
+}
+
 /// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -155,7 +183,8 @@ pub struct ModerationVerdict {
 }
 
 /// How a call to a vendor failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// 429 or "overloaded"; with the vendor's `Retry-After` in seconds.
     Throttled(Option<u32>),
@@ -182,6 +211,12 @@ impl ProviderError {
     /// A failure with a text for the log.
     pub fn new(failure: Failure, detail: impl Into<String>) -> Self {
         Self { failure, detail: detail.into(), usage: None }
+    }
+
+    /// With what the vendor may have charged all the same.
+    #[must_use]
+    pub fn with_usage(self, usage: Option<Usage>) -> Self {
+        Self { usage, ..self }
     }
 }
 
