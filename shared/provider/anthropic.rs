@@ -70,7 +70,8 @@ impl Anthropic {
         if let Some(wanted) = &request.schema {
             match way {
                 StructuredOutput::Tool => {
-                    let tool = json!({"name": wanted.name, "description": TOOL, "input_schema": wanted.schema});
+                    let tool =
+                        json!({"name": wanted.name, "description": TOOL, "input_schema": wanted.schema});
                     body.insert("tools".into(), json!([tool]));
                     body.insert("tool_choice".into(), json!({"type": "tool", "name": wanted.name}));
                 }
@@ -370,9 +371,6 @@ mod tests {
         body.insert("output_config".into(), json!({"format": 1}));
         let extra = json!({"output_config": {"effort": "low"}, "top_k": 5});
         merge(&mut body, extra.as_object().unwrap_or(&Map::new()));
-        assert_eq!(
-            Value::Object(body),
-            json!({"output_config": {"format": 1, "effort": "low"}, "top_k": 5})
-        );
+        assert_eq!(Value::Object(body), json!({"output_config": {"format": 1, "effort": "low"}, "top_k": 5}));
     }
 }

@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 
-use super::{Completion, CompletionRequest, Message, ModerationVerdict, Role, Speaker, Usage, recording::Exchange};
+use super::{
+    Completion, CompletionRequest, Message, ModerationVerdict, Role, Speaker, Usage, recording::Exchange,
+};
 use crate::{
     error::{Detail, Error, Result},
     money::Usd,

@@ -52,9 +52,8 @@ impl Bedrock {
 
 /// Retries are the router's, so that each one is reserved and recorded.
 async fn client(configured: &ProviderConfig) -> Client {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled()).timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(5))
                 .operation_timeout(configured.timeout())
@@ -187,7 +186,9 @@ fn json(document: &Document) -> Value {
         Document::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_unstable_by_key(|(key, _)| *key);
-            Value::Object(fields.into_iter().map(|(key, value)| (key.clone(), json(value))).collect::<Map<_, _>>())
+            Value::Object(
+                fields.into_iter().map(|(key, value)| (key.clone(), json(value))).collect::<Map<_, _>>(),
+            )
         }
         Document::Number(Number::PosInt(whole)) => (*whole).into(),
         Document::Number(Number::NegInt(below)) => (*below).into(),
@@ -252,8 +253,13 @@ impl Provider for Bedrock {
             .send()
             .await
             .map_err(|error| failed(&error))?;
-        let streaming =
-            Streaming { events: answer.stream, reading: Reading::new(request), by_tool, deadline, ended: false };
+        let streaming = Streaming {
+            events: answer.stream,
+            reading: Reading::new(request),
+            by_tool,
+            deadline,
+            ended: false,
+        };
         Ok(stream::unfold(streaming, Streaming::next).boxed())
     }
 
@@ -296,9 +302,10 @@ fn failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> ProviderError {
             (of_code(code), code.to_owned())
         }
         SdkError::TimeoutError(_) => (Failure::Unavailable, "timed out".to_owned()),
-        SdkError::DispatchFailure(dispatch) if dispatch.is_user() || dispatch.is_other() => {
-            (Failure::Unavailable, "the call could not be made: are there credentials and a region?".to_owned())
-        }
+        SdkError::DispatchFailure(dispatch) if dispatch.is_user() || dispatch.is_other() => (
+            Failure::Unavailable,
+            "the call could not be made: are there credentials and a region?".to_owned(),
+        ),
         SdkError::DispatchFailure(_) => (Failure::Unavailable, "no connection".to_owned()),
         SdkError::ConstructionFailure(_) => {
             (Failure::Refused, "the call could not be built: is there a region?".to_owned())

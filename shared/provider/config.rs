@@ -273,17 +273,18 @@ struct Target {
 impl Config {
     /// Reads the document.
     pub fn parse(text: &str) -> Result<Self, InvalidConfig> {
-        let document: Value = serde_json::from_str(text).map_err(|e| {
-            InvalidConfig(format!("not JSON at line {}, column {}", e.line(), e.column()))
-        })?;
+        let document: Value = serde_json::from_str(text)
+            .map_err(|e| InvalidConfig(format!("not JSON at line {}, column {}", e.line(), e.column())))?;
         let document: Document = read(document, "the document")?;
         let providers = providers(document.providers)?;
         let prices = own_prices(document.prices.models, &providers)?;
         let mut roles = HashMap::new();
         for (name, targets) in document.roles {
             let role = role(&name)?;
-            let candidates: Result<Vec<_>, _> =
-                targets.into_iter().map(|target| candidate(&name, role, target, &providers, &prices)).collect();
+            let candidates: Result<Vec<_>, _> = targets
+                .into_iter()
+                .map(|target| candidate(&name, role, target, &providers, &prices))
+                .collect();
             let candidates = candidates?;
             if !candidates.is_empty() {
                 roles.insert(role, candidates);
@@ -337,7 +338,10 @@ fn providers(values: Vec<Value>) -> Result<Vec<ProviderConfig>, InvalidConfig> {
 
 type OwnPrices = HashMap<(String, String), Price>;
 
-fn own_prices(rows: Vec<Map<String, Value>>, providers: &[ProviderConfig]) -> Result<OwnPrices, InvalidConfig> {
+fn own_prices(
+    rows: Vec<Map<String, Value>>,
+    providers: &[ProviderConfig],
+) -> Result<OwnPrices, InvalidConfig> {
     let mut prices = HashMap::new();
     for mut row in rows {
         let mut name = |key: &str| match row.remove(key) {

@@ -230,7 +230,10 @@ mod tests {
     }
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
-        value.parse().map(|value| HeaderMap::from_iter([(HeaderName::from_static(name), value)])).unwrap_or_default()
+        value
+            .parse()
+            .map(|value| HeaderMap::from_iter([(HeaderName::from_static(name), value)]))
+            .unwrap_or_default()
     }
 
     #[test]
@@ -251,19 +254,20 @@ mod tests {
         assert_eq!(failure(503, Some(3), json!({})), Failure::Throttled(Some(3)));
         assert_eq!(failure(503, None, json!({})), Failure::Unavailable);
         assert_eq!(failure(400, None, json!({})), Failure::Refused);
-        assert_eq!(
-            failure(429, Some(1), json!({"error": {"code": "insufficient_quota"}})),
-            Failure::Refused
-        );
+        assert_eq!(failure(429, Some(1), json!({"error": {"code": "insufficient_quota"}})), Failure::Refused);
     }
 
     #[test]
     fn the_log_gets_the_vendors_reason_and_neither_key_nor_prompt() {
         let said = |message: &str| {
-            http().failed(400, None, &json!({"error": {"type": "t", "message": message}}), &[
-                "Mira keeps a secret bookshop under the tram depot",
-            ])
-            .detail
+            http()
+                .failed(
+                    400,
+                    None,
+                    &json!({"error": {"type": "t", "message": message}}),
+                    &["Mira keeps a secret bookshop under the tram depot"],
+                )
+                .detail
         };
         assert_eq!(said("'seed' is not supported"), "status 400 t 'seed' is not supported");
         assert!(!said("bad input: keeps a secret bookshop under").contains("bookshop"));

@@ -161,11 +161,7 @@ impl Provider for Openai {
         Ok(stream::unfold(streaming, Streaming::next).boxed())
     }
 
-    async fn embed(
-        &self,
-        model: &str,
-        texts: &[String],
-    ) -> Result<(Vec<Vec<f32>>, Usage), ProviderError> {
+    async fn embed(&self, model: &str, texts: &[String]) -> Result<(Vec<Vec<f32>>, Usage), ProviderError> {
         let mut body = json!({"model": model, "input": texts, "encoding_format": "float"});
         for field in &self.omit {
             if let Some(body) = body.as_object_mut() {

@@ -94,10 +94,9 @@ impl Price {
     /// Whether an amount is below zero.
     pub fn is_negative(&self) -> bool {
         let long = self.long.as_ref().map(|long| long.rates());
-        [Some(self.rates()), long]
-            .into_iter()
-            .flatten()
-            .any(|r| [r.input, r.output, r.cache_read, r.cache_write, r.reasoning].iter().any(|a| *a < Usd::ZERO))
+        [Some(self.rates()), long].into_iter().flatten().any(|r| {
+            [r.input, r.output, r.cache_read, r.cache_write, r.reasoning].iter().any(|a| *a < Usd::ZERO)
+        })
     }
 
     fn rates(&self) -> Rates {
@@ -143,8 +142,7 @@ impl Rates {
 
 /// The sum of tokens at a price for a million, rounded up once so that parts never cost more than the whole.
 fn rounded_up(parts: &[(u64, Usd)]) -> Usd {
-    let pico: i128 =
-        parts.iter().map(|(tokens, rate)| i128::from(*tokens) * i128::from(rate.micros())).sum();
+    let pico: i128 = parts.iter().map(|(tokens, rate)| i128::from(*tokens) * i128::from(rate.micros())).sum();
     let micros = (pico + 999_999) / 1_000_000;
     Usd::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }
@@ -270,11 +268,7 @@ mod tests {
                 "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
                 "regional.anthropic.claude-sonnet-4-5",
             ),
-            (
-                "bedrock",
-                "anthropic.claude-3-haiku-20240307-v1:0",
-                "regional.anthropic.claude-3-haiku",
-            ),
+            ("bedrock", "anthropic.claude-3-haiku-20240307-v1:0", "regional.anthropic.claude-3-haiku"),
         ] {
             assert!(listed(vendor, dated).is_some(), "{dated}");
             assert_eq!(listed(vendor, dated), listed(vendor, family), "{dated}");

@@ -29,8 +29,7 @@ impl Reading {
         };
         if self.text.trim().is_empty() && finish != Finish::ContentFilter {
             // Asked again, a model that thinks until its limit does so again.
-            let failure =
-                if finish == Finish::Length { Failure::Refused } else { Failure::Unavailable };
+            let failure = if finish == Finish::Length { Failure::Refused } else { Failure::Unavailable };
             return Err(ProviderError::new(failure, "the answer is empty").with_usage(self.usage));
         }
         let text = std::mem::take(&mut self.text);

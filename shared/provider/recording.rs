@@ -144,7 +144,11 @@ impl Recording {
     }
 
     /// The only answer to a question that is not validated.
-    fn only<T>(&self, asked: &Asked, wanted: impl Fn(Answered) -> Option<T>) -> Result<Answer<T>, Unanswered> {
+    fn only<T>(
+        &self,
+        asked: &Asked,
+        wanted: impl Fn(Answered) -> Option<T>,
+    ) -> Result<Answer<T>, Unanswered> {
         let mut heard = Vec::new();
         let given = self.given(&asked.digest(), &mut heard)?;
         match given.and_then(wanted) {
@@ -216,10 +220,8 @@ impl Recording {
 }
 
 fn told<T>(content: T, heard: Vec<Exchange>) -> Answer<T> {
-    let (provider, model) = heard
-        .last()
-        .map(|exchange| (exchange.provider.clone(), exchange.model.clone()))
-        .unwrap_or_default();
+    let (provider, model) =
+        heard.last().map(|exchange| (exchange.provider.clone(), exchange.model.clone())).unwrap_or_default();
     Answer { content, provider, model, cost: Usd::ZERO, exchanges: heard }
 }
 

@@ -395,10 +395,9 @@ impl<'r, 'a> Asking<'r, 'a> {
                 return self.listen(client, candidate, request).await;
             }
             Asked::Completion(request) => client.complete(model, request).await.map(answered),
-            Asked::Embedding(texts) => client
-                .embed(model, texts)
-                .await
-                .map(|(vectors, usage)| (Answered::Embedding(vectors), usage)),
+            Asked::Embedding(texts) => {
+                client.embed(model, texts).await.map(|(vectors, usage)| (Answered::Embedding(vectors), usage))
+            }
             Asked::Moderation(text) => client
                 .moderate(model, text)
                 .await

@@ -4,15 +4,42 @@ use serde_json::{Map, Value};
 
 /// What is told to people and tools only, or is not known to any vendor's decoder.
 const NOWHERE: &[&str] = &[
-    "$schema", "$id", "$comment", "title", "default", "examples", "minLength", "maxLength", "minProperties",
-    "maxProperties", "uniqueItems", "patternProperties", "propertyNames", "contains", "minContains",
-    "maxContains", "unevaluatedItems", "unevaluatedProperties", "contentEncoding", "contentMediaType",
-    "readOnly", "writeOnly", "deprecated",
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "default",
+    "examples",
+    "minLength",
+    "maxLength",
+    "minProperties",
+    "maxProperties",
+    "uniqueItems",
+    "patternProperties",
+    "propertyNames",
+    "contains",
+    "minContains",
+    "maxContains",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "contentEncoding",
+    "contentMediaType",
+    "readOnly",
+    "writeOnly",
+    "deprecated",
 ];
 
 /// What OpenAI's decoder and llama.cpp's grammars know, and Anthropic's does not.
-const BOUNDS: &[&str] =
-    &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "pattern"];
+const BOUNDS: &[&str] = &[
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minItems",
+    "maxItems",
+    "pattern",
+];
 
 /// The schema without what OpenAI-compatible decoders refuse.
 pub(super) fn for_openai(schema: &Value) -> Value {
@@ -34,9 +61,8 @@ pub(super) fn is_strict(schema: &Value) -> bool {
     let closed = match node.get("properties").and_then(Value::as_object) {
         Some(properties) => {
             let required = node.get("required").and_then(Value::as_array);
-            let is_required = |name: &String| {
-                required.is_some_and(|names| names.iter().any(|n| n.as_str() == Some(name)))
-            };
+            let is_required =
+                |name: &String| required.is_some_and(|names| names.iter().any(|n| n.as_str() == Some(name)));
             node.get("additionalProperties") == Some(&Value::Bool(false))
                 && properties.keys().all(is_required)
         }
