@@ -1,6 +1,8 @@
 //! What the pipeline says to models and hears from them: who pays, who listens, what counts as an answer. The
 //! router answers from vendors, a recording from what was answered before, both through [`Source`].
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 
 use super::{
@@ -18,10 +20,6 @@ pub type Validate = dyn Fn(&str) -> Result<(), Vec<Detail>> + Send + Sync;
 const PROBLEMS: usize = 20;
 
 /// Takes any answer, for free text.
-///
-/// # Errors
-/// None.
-#[expect(clippy::unnecessary_wraps, reason = "it stands where a real check stands")]
 pub fn anything(_: &str) -> Result<(), Vec<Detail>> {
     Ok(())
 }
@@ -85,7 +83,7 @@ impl<T> Answer<T> {
 #[derive(Debug)]
 pub struct Unanswered {
     /// What the caller may read.
-    pub error: Error,
+    pub error: Box<Error>,
     /// Whether a replay met a request that was not made when it was recorded.
     pub diverged: bool,
     /// What the tries cost.
@@ -103,7 +101,7 @@ impl Unanswered {
 
 impl From<Unanswered> for Error {
     fn from(unanswered: Unanswered) -> Self {
-        unanswered.error
+        *unanswered.error
     }
 }
 
@@ -138,7 +136,8 @@ pub(super) fn repair(request: &CompletionRequest, bad: &str, problems: &[Detail]
     let mut listed = String::from("Your answer does not fit:\n");
     for problem in problems.iter().take(PROBLEMS) {
         let place = if problem.pointer.is_empty() { "the whole" } else { &problem.pointer };
-        listed.push_str(&format!("- {place}: {}\n", problem.message));
+        // Writing to a string cannot fail.
+        let _ = writeln!(listed, "- {place}: {}", problem.message);
     }
     listed.push_str("Give the whole answer again, corrected, and nothing else.");
     let mut repair = request.clone();

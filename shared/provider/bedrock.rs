@@ -67,7 +67,9 @@ async fn client(configured: &ProviderConfig) -> Client {
         builder = builder.endpoint_url(url);
     }
     if let Some(key) = &configured.api_key {
-        builder = builder.bearer_token(config::Token::new(key.expose_secret(), None));
+        builder = builder
+            .bearer_token(config::Token::new(key.expose_secret(), None))
+            .auth_scheme_preference(["httpBearerAuth".into()]);
     }
     Client::from_conf(builder.build())
 }
@@ -315,6 +317,20 @@ fn failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> ProviderError {
     ProviderError::new(failure, detail)
 }
 
+/// A failure that came as an event has its code in its type alone.
+fn failed_within<R>(error: &SdkError<ConverseStreamOutputError, R>) -> ProviderError {
+    use ConverseStreamOutputError as Event;
+    let code = match error.as_service_error() {
+        Some(Event::ThrottlingException(_)) => "ThrottlingException",
+        Some(Event::ValidationException(_)) => "ValidationException",
+        Some(Event::ModelStreamErrorException(_)) => "ModelStreamErrorException",
+        Some(Event::InternalServerException(_)) => "InternalServerException",
+        Some(Event::ServiceUnavailableException(_)) => "ServiceUnavailableException",
+        _ => return failed(error),
+    };
+    ProviderError::new(of_code(code), code)
+}
+
 fn of_code(code: &str) -> Failure {
     match code {
         "ThrottlingException" | "TooManyRequestsException" | "ServiceQuotaExceededException" => {
@@ -346,7 +362,7 @@ impl Streaming {
                 Ok(Ok(Some(event))) => self.read(&event),
                 Ok(Ok(None)) => Some(self.end()),
                 Ok(Err(_)) if self.reading.finish.is_some() => Some(self.end()),
-                Ok(Err(error)) => Some(self.fail(failed(&error))),
+                Ok(Err(error)) => Some(self.fail(failed_within(&error))),
                 Err(_) => Some(self.fail(ProviderError::new(Failure::Unavailable, "timed out"))),
             };
             if let Some(chunk) = chunk {

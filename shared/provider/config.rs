@@ -550,7 +550,7 @@ mod tests {
         fn no_document_makes_the_parser_panic_or_leak(text in ".{0,200}", field in "[a-z_]{1,12}") {
             let _ = Config::parse(&text);
             let why = Config::parse(&json!({"providers": [{"name": "n", "kind": "openai", field: KEY}]}).to_string());
-            prop_assert!(!why.map(|_| String::new()).unwrap_or_else(|e| e.to_string()).contains(KEY));
+            prop_assert!(!why.map_or_else(|e| e.to_string(), |_| String::new()).contains(KEY));
         }
     }
 }

@@ -145,7 +145,7 @@ impl Http {
                 || word.contains("***")
                 || self.headers.iter().any(|(_, value)| {
                     let value = value.expose_secret();
-                    !word.is_empty() && (value.contains(word) && word.len() >= 8 || word.contains(value))
+                    !word.is_empty() && ((word.len() >= 8 && value.contains(word)) || word.contains(value))
                 })
         };
         let words: Vec<&str> =

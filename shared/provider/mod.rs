@@ -134,9 +134,11 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// An upper bound for a vendor that does not say: a token is at least a byte of what was written.
-    pub fn at_most(prompt_tokens: u64, written: &str) -> Self {
-        Self { input: prompt_tokens, output: written.len() as u64, ..Self::default() }
+    /// An upper bound for a vendor that does not say: a token is at least a byte of what was written, and there
+    /// are no more than were asked for.
+    pub fn at_most(prompt_tokens: u64, written: &str, max_tokens: u32) -> Self {
+        let output = (written.len() as u64).min(u64::from(max_tokens));
+        Self { input: prompt_tokens, output, ..Self::default() }
     }
 }
 

@@ -13,12 +13,18 @@ pub(super) struct Reading {
     /// Why it ended, once it has.
     pub(super) finish: Option<Finish>,
     prompt_tokens: u64,
+    max_tokens: u32,
 }
 
 impl Reading {
     pub(super) fn new(request: &CompletionRequest) -> Self {
-        let prompt_tokens = request.prompt_tokens_at_most();
-        Self { text: String::new(), usage: None, finish: None, prompt_tokens }
+        Self {
+            text: String::new(),
+            usage: None,
+            finish: None,
+            prompt_tokens: request.prompt_tokens_at_most(),
+            max_tokens: request.max_tokens,
+        }
     }
 
     /// The finished answer. One without an end, or with nothing in it, is a failure.
@@ -32,15 +38,18 @@ impl Reading {
             let failure = if finish == Finish::Length { Failure::Refused } else { Failure::Unavailable };
             return Err(ProviderError::new(failure, "the answer is empty").with_usage(self.usage));
         }
-        let text = std::mem::take(&mut self.text);
-        let usage = self.usage.unwrap_or_else(|| Usage::at_most(self.prompt_tokens, &text));
-        Ok(Completion { text, usage, finish })
+        let usage = self.usage.unwrap_or_else(|| self.at_most());
+        Ok(Completion { text: std::mem::take(&mut self.text), usage, finish })
     }
 
     /// A failure in the middle: what the vendor reported, or else what it wrote, may be charged.
     pub(super) fn broken(&self, error: ProviderError) -> ProviderError {
-        let written = (!self.text.is_empty()).then(|| Usage::at_most(self.prompt_tokens, &self.text));
+        let written = (!self.text.is_empty()).then(|| self.at_most());
         error.with_usage(self.usage.or(written))
+    }
+
+    fn at_most(&self) -> Usage {
+        Usage::at_most(self.prompt_tokens, &self.text, self.max_tokens)
     }
 }
 

@@ -230,7 +230,7 @@ fn failed(heard: Vec<Exchange>) -> Unanswered {
 }
 
 fn stopped(error: Error, heard: Vec<Exchange>) -> Unanswered {
-    Unanswered { error, diverged: false, cost: Usd::ZERO, exchanges: heard }
+    Unanswered { error: Box::new(error), diverged: false, cost: Usd::ZERO, exchanges: heard }
 }
 
 fn diverged(heard: Vec<Exchange>) -> Unanswered {
@@ -238,5 +238,5 @@ fn diverged(heard: Vec<Exchange>) -> Unanswered {
         Code::RunNotReplayable,
         "The replay asks a model something that the recorded run did not ask.",
     );
-    Unanswered { error, diverged: true, cost: Usd::ZERO, exchanges: heard }
+    Unanswered { error: Box::new(error), diverged: true, cost: Usd::ZERO, exchanges: heard }
 }

@@ -85,6 +85,16 @@ impl Vendor {
     fn breaker(&self) -> Option<&Breaker> {
         (self.config.kind != Kind::Sandbox).then_some(&self.breaker)
     }
+
+    /// An answer closes the circuit, and so does a refusal: whoever refuses is there. One who throttles may be.
+    fn learn(&self, failure: Option<&Failure>) {
+        let Some(breaker) = self.breaker() else { return };
+        match failure {
+            None | Some(Failure::Refused | Failure::Unsupported) => breaker.close(),
+            Some(Failure::Unavailable) => breaker.count(Instant::now()),
+            Some(Failure::Throttled(_)) => {}
+        }
+    }
 }
 
 impl Router {
@@ -347,16 +357,12 @@ impl<'r, 'a> Asking<'r, 'a> {
         let latency_ms = began.elapsed().as_millis() as u64;
         let (answer, usage, stopped) = match called {
             Called::Answered(answer, usage) => {
-                vendor.breaker().inspect(|breaker| breaker.close());
+                vendor.learn(None);
                 (answer, Some(usage), None)
             }
             Called::Failed(error) => {
+                vendor.learn(Some(&error.failure));
                 log_failure(candidate, asked.role(), &error, latency_ms);
-                match error.failure {
-                    Failure::Unavailable => vendor.breaker().map(|breaker| breaker.count(Instant::now())),
-                    Failure::Refused | Failure::Unsupported => vendor.breaker().map(Breaker::close),
-                    Failure::Throttled(_) => None,
-                };
                 (Answered::Failed(error.failure), error.usage, None)
             }
             Called::Stopped(error, usage) => {
@@ -364,6 +370,15 @@ impl<'r, 'a> Asking<'r, 'a> {
             }
         };
         let cost = usage.map_or(Usd::ZERO, |usage| cost(candidate, asked, &usage));
+        if cost > worst {
+            tracing::error!(
+                provider = candidate.provider,
+                model = candidate.model,
+                %cost,
+                %worst,
+                "a call cost more than its worst case"
+            );
+        }
         self.cost += cost;
         self.exchanges.push(Exchange {
             digest: asked.digest(),
@@ -427,7 +442,7 @@ impl<'r, 'a> Asking<'r, 'a> {
                     written.push_str(&piece);
                     if let Err(error) = self.pass_on(&piece).await {
                         let prompt = candidate.prompt_tokens_at_most(request);
-                        return Called::Stopped(error, Usage::at_most(prompt, &written));
+                        return Called::Stopped(error, Usage::at_most(prompt, &written, request.max_tokens));
                     }
                 }
                 Ok(Chunk::Done(completion)) => {
@@ -489,7 +504,7 @@ impl<'r, 'a> Asking<'r, 'a> {
     }
 
     fn stopped(self, error: Error) -> Unanswered {
-        Unanswered { error, diverged: false, cost: self.cost, exchanges: self.exchanges }
+        Unanswered { error: Box::new(error), diverged: false, cost: self.cost, exchanges: self.exchanges }
     }
 
     fn exhausted(self, role: Role) -> Unanswered {

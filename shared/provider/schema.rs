@@ -82,6 +82,9 @@ fn children(node: &Map<String, Value>) -> impl Iterator<Item = &Value> {
 /// A copy without some keywords; names of properties are not keywords, whatever they are called.
 fn without(schema: &Value, refused: &dyn Fn(&str) -> bool) -> Value {
     let Value::Object(node) = schema else { return schema.clone() };
+    if let Some(alternatives) = alternatives(node) {
+        return without(&alternatives, refused);
+    }
     let mut kept = Map::new();
     for (key, value) in node {
         if refused(key) {
@@ -96,6 +99,39 @@ fn without(schema: &Value, refused: &dyn Fn(&str) -> bool) -> Value {
         kept.insert(key.clone(), value);
     }
     Value::Object(kept)
+}
+
+/// An object of which `anyOf` says only what is required besides, as objects that each require all they have. It
+/// narrows the schema, in exchange for a form that every decoder knows. A vendor wants the objects told apart by
+/// their first keys.
+fn alternatives(node: &Map<String, Value>) -> Option<Value> {
+    let properties = node.get("properties")?.as_object()?;
+    let common = names(node);
+    let choices: Vec<Vec<&str>> =
+        node.get("anyOf")?.as_array()?.iter().map(|choice| only_requires(choice)).collect::<Option<_>>()?;
+    let is_chosen = |name: &str| choices.iter().any(|choice| choice.contains(&name));
+    let objects = choices.iter().map(|choice| {
+        let rest = properties.keys().map(String::as_str).filter(|name| !is_chosen(name));
+        let kept: Vec<&str> = choice.iter().copied().chain(rest).collect();
+        let required: Vec<&str> =
+            kept.iter().copied().filter(|name| choice.contains(name) || common.contains(name)).collect();
+        let mut object = node.clone();
+        object.remove("anyOf");
+        let property = |name: &str| Some((name.to_owned(), properties.get(name)?.clone()));
+        let properties: Map<_, _> = kept.into_iter().filter_map(property).collect();
+        object.insert("properties".into(), properties.into());
+        object.insert("required".into(), required.into());
+        Value::Object(object)
+    });
+    Some(serde_json::json!({"anyOf": objects.collect::<Vec<_>>()}))
+}
+
+fn names(node: &Map<String, Value>) -> Vec<&str> {
+    node.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn only_requires(choice: &Value) -> Option<Vec<&str>> {
+    choice.as_object().filter(|choice| choice.len() == 1 && choice.contains_key("required")).map(names)
 }
 
 fn each_named(value: &Value, refused: &dyn Fn(&str) -> bool) -> Value {
@@ -146,6 +182,19 @@ mod tests {
         for schema in every_layer() {
             assert!(is_strict(&for_openai(&schema)), "{schema}");
         }
+    }
+
+    #[test]
+    fn a_choice_of_required_keys_becomes_a_choice_of_objects() {
+        let schema = json!({"type": "object", "properties": {"event": {"type": "string"}, "age": {"type": "integer"},
+            "year": {"type": "integer"}}, "required": ["event"], "additionalProperties": false,
+            "anyOf": [{"required": ["age"]}, {"required": ["year"]}]});
+        let object = |name: &str| {
+            json!({"type": "object", "properties": {name: {"type": "integer"}, "event": {"type": "string"}},
+                "required": [name, "event"], "additionalProperties": false})
+        };
+        assert_eq!(for_openai(&schema), json!({"anyOf": [object("age"), object("year")]}));
+        assert!(is_strict(&for_openai(&schema)));
     }
 
     #[test]

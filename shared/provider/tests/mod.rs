@@ -152,7 +152,7 @@ impl Purse for Books {
 }
 
 /// A sink that writes down what it hears: pieces, and `None` for a restart.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Ear {
     heard: Vec<Option<String>>,
     stop_at: Option<usize>,

@@ -99,6 +99,16 @@ async fn after_three_failures_the_next_candidate_is_asked() {
 }
 
 #[tokio::test]
+async fn an_estimate_never_passes_what_was_reserved() {
+    let text = format!("{{\"name\":\"{}\",\"age\":61}}", "Mira ".repeat(400));
+    let body = json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]});
+    let server = Server::start(vec![Reply::events(format!("data: {body}\n\ndata: [DONE]\n\n"))]).await;
+    let router = impatient(config(&server, "openai", "m", json!({})));
+    let answer = ask(&router, &Books::default(), &mut Ear::default()).await.unwrap();
+    assert_eq!(answer.content.usage.output, u64::from(request().max_tokens));
+}
+
+#[tokio::test]
 async fn a_refused_request_is_not_repeated() {
     let first = Server::start(vec![Reply::json(401, fixture!("openai_wrong_key.json"))]).await;
     let second = Server::start(vec![saying(MIRA)]).await;

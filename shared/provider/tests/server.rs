@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     sync::{Arc, Mutex},
 };
 
@@ -65,10 +66,10 @@ impl Reply {
     async fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
         let mut head = format!("HTTP/1.1 {} Said\r\nconnection: close\r\n", self.status);
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         if !self.streamed {
-            head.push_str(&format!("content-length: {}\r\n\r\n", self.body.len()));
+            let _ = write!(head, "content-length: {}\r\n\r\n", self.body.len());
             stream.write_all(head.as_bytes()).await?;
             return stream.write_all(&self.body).await;
         }
