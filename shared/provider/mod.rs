@@ -237,7 +237,11 @@ pub trait Provider: Send + Sync {
     async fn complete(&self, model: &str, request: &CompletionRequest) -> Result<Completion, ProviderError>;
 
     /// An answer as it is written.
-    async fn stream(&self, model: &str, request: &CompletionRequest) -> Result<CompletionStream, ProviderError>;
+    async fn stream(
+        &self,
+        model: &str,
+        request: &CompletionRequest,
+    ) -> Result<CompletionStream, ProviderError>;
 
     /// One vector for each text.
     async fn embed(&self, model: &str, texts: &[String]) -> Result<(Vec<Vec<f32>>, Usage), ProviderError>;
