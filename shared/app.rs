@@ -10,7 +10,7 @@ use crate::{
     config::Setting,
     error::{Error, Result},
     key::Mode,
-    provider::Models,
+    provider::{Config, Router},
     queue::Queue,
     store::Store,
 };
@@ -24,8 +24,8 @@ struct Inner {
     aws: OnceCell<SdkConfig>,
     store: OnceCell<Store>,
     queue: OnceCell<Queue>,
-    sandbox: OnceCell<Models>,
-    models: OnceCell<Models>,
+    sandbox: OnceCell<Router>,
+    models: OnceCell<Router>,
     signing_key: OnceCell<Vec<u8>>,
 }
 
@@ -69,13 +69,16 @@ impl App {
     }
 
     /// The models that answer in `mode`: the sandbox for test, the configured ones for live.
-    pub async fn models(&self, mode: Mode) -> Result<&Models> {
+    pub async fn models(&self, mode: Mode) -> Result<&Router> {
         if mode == Mode::Test {
-            return Ok(self.0.sandbox.get_or_init(|| async { Models::sandbox() }).await);
+            return Ok(self.0.sandbox.get_or_init(|| async { Router::sandbox() }).await);
         }
         self.0
             .models
-            .get_or_try_init(|| async { Models::from_secret(&self.secret(Setting::ProvidersSecret).await?) })
+            .get_or_try_init(|| async {
+                let document = self.secret(Setting::ProvidersSecret).await?;
+                Config::parse(&document).map(Router::from_config).map_err(Error::internal)
+            })
             .await
     }
 

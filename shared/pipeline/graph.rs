@@ -23,6 +23,20 @@ impl Pipeline {
         self.steps.iter().filter(move |step| step.needs.iter().any(|need| need == name))
     }
 
+    /// Every step that must have ended before the named one, its needs' needs included.
+    pub fn ancestors(&self, name: &str) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&str> = vec![name];
+        while let Some(next) = open.pop() {
+            for need in self.step(next).into_iter().flat_map(|step| &step.needs) {
+                if found.insert(need.as_str()) {
+                    open.push(need);
+                }
+            }
+        }
+        found
+    }
+
     /// The chain of steps with the most model calls, first step first. Steps that may be skipped count as
     /// no call; a run in which none is repaired takes as long as this chain.
     pub fn critical_path(&self) -> Vec<&Step> {
@@ -363,5 +377,11 @@ mod tests {
             problems.iter().any(|problem| problem.message.contains("an audit of its layers")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn the_ancestors_of_a_step_leave_its_siblings_out() {
+        let before = Pipeline::built_in("default").unwrap().ancestors("voice_draft");
+        assert_eq!(before.into_iter().collect::<Vec<_>>(), ["identity_draft", "intent_parse", "soul_draft"]);
     }
 }

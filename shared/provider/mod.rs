@@ -1,12 +1,27 @@
 //! Model providers: one trait, one file per vendor, and a router with fallback, retry and circuit breaker.
 
-mod candidate;
-mod models;
+pub mod anthropic;
+pub mod ask;
+pub mod bedrock;
+mod breaker;
+pub mod config;
+mod http;
 pub mod openai;
+pub mod prices;
+mod reading;
+pub mod recording;
+pub mod router;
 pub mod sandbox;
+mod schema;
+#[cfg(test)]
+mod tests;
 
-pub use candidate::{Candidate, Price};
-pub use models::Models;
+pub use self::{
+    ask::{Answer, Ask, Purse, Sink, Source, Unanswered, Validate, anything},
+    config::Config,
+    recording::{Exchange, Recording},
+    router::Router,
+};
 
 use std::fmt;
 
@@ -118,6 +133,15 @@ pub struct Usage {
     pub reasoning: u64,
 }
 
+impl Usage {
+    /// An upper bound for a vendor that does not say: a token is at least a byte of what was written, and there
+    /// are no more than were asked for.
+    pub fn at_most(prompt_tokens: u64, written: &str, max_tokens: u32) -> Self {
+        let output = (written.len() as u64).min(u64::from(max_tokens));
+        Self { input: prompt_tokens, output, ..Self::default() }
+    }
+}
+
 /// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,7 +185,8 @@ pub struct ModerationVerdict {
 }
 
 /// How a call to a vendor failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// 429 or "overloaded"; with the vendor's `Retry-After` in seconds.
     Throttled(Option<u32>),
@@ -188,6 +213,12 @@ impl ProviderError {
     /// A failure with a text for the log.
     pub fn new(failure: Failure, detail: impl Into<String>) -> Self {
         Self { failure, detail: detail.into(), usage: None }
+    }
+
+    /// With what the vendor may have charged all the same.
+    #[must_use]
+    pub fn with_usage(self, usage: Option<Usage>) -> Self {
+        Self { usage, ..self }
     }
 }
 

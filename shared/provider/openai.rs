@@ -1,253 +1,146 @@
-//! Any OpenAI-compatible HTTP API: OpenAI, Azure, Groq, OpenRouter, vLLM, Ollama, llama.cpp.
+//! The chat completions API, which OpenAI, Azure, Groq, OpenRouter, vLLM, Ollama, llama.cpp and others speak.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use eventsource_stream::Eventsource;
-use futures_util::{StreamExt, stream};
+use eventsource_stream::Event;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, ModerationVerdict, Provider,
-    ProviderError, Usage,
+    ProviderError, Speaker, Usage,
+    config::{MaxTokensField, ProviderConfig, StructuredOutput},
+    http::{Http, events},
+    reading::{Reading, decimal, prompt},
+    schema,
 };
 
-/// How a vendor is asked for JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StructuredOutput {
-    /// `response_format: json_schema`: the answer is constrained to the schema.
-    #[default]
-    JsonSchema,
-    /// `response_format: json_object`: any JSON; the prompt describes the shape.
-    JsonObject,
-    /// Nothing but the prompt.
-    Prompt,
-}
+const OWN_ADDRESS: &str = "https://api.openai.com/v1";
 
-/// One such API.
+/// An OpenAI-compatible server.
 #[derive(Debug)]
-pub struct OpenAi {
-    client: reqwest::Client,
-    base_url: String,
-    api_key: Option<SecretString>,
-    structured_output: StructuredOutput,
-    max_tokens_field: String,
+pub struct Openai {
+    http: Arc<Http>,
+    structured: StructuredOutput,
+    max_tokens: MaxTokensField,
+    omit: Vec<String>,
+    extra: Map<String, Value>,
 }
 
-impl OpenAi {
-    /// A client of the API at `base_url` (which ends in `/v1` or its like). A call may take `timeout` in all.
-    pub fn new(
-        base_url: &str,
-        api_key: Option<SecretString>,
-        timeout: Duration,
-        structured_output: StructuredOutput,
-        max_tokens_field: &str,
-    ) -> Result<Self, ProviderError> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(timeout)
-            .build()
-            .map_err(|_| ProviderError::new(Failure::Unavailable, "no HTTP client could be made"))?;
-        Ok(Self {
-            client,
-            base_url: base_url.trim_end_matches('/').to_owned(),
-            api_key,
-            structured_output,
-            max_tokens_field: max_tokens_field.to_owned(),
-        })
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Result<reqwest::Response, ProviderError> {
-        let mut call = self.client.post(format!("{}{path}", self.base_url)).json(body);
-        if let Some(key) = &self.api_key {
-            call = call.bearer_auth(key.expose_secret());
-        }
-        let response = call.send().await.map_err(|error| transport(&error))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let failure = match status.as_u16() {
-            429 => Failure::Throttled(after),
-            408 | 409 | 500..=599 => Failure::Unavailable,
-            _ => Failure::Refused,
+impl Openai {
+    /// The server as configured. No connection is made yet.
+    pub fn new(config: &ProviderConfig) -> Self {
+        let key = config.api_key.iter().map(|key| ("authorization".to_owned(), bearer(key)));
+        let limit = if config.base_url.is_none() {
+            MaxTokensField::MaxCompletionTokens
+        } else {
+            MaxTokensField::MaxTokens
         };
-        Err(ProviderError::new(failure, format!("HTTP {}", status.as_u16())))
+        Self {
+            http: Http::new(config, OWN_ADDRESS, key.collect()).into(),
+            structured: config.structured_output.unwrap_or(StructuredOutput::JsonSchema),
+            max_tokens: config.max_tokens_field.unwrap_or(limit),
+            omit: config.omit.clone(),
+            extra: config.extra_body.clone(),
+        }
     }
 
-    fn body(&self, model: &str, request: &CompletionRequest) -> Value {
-        let mut body = json!({
-            "model": model, "messages": request.messages, "temperature": request.temperature,
-            "stream": true, "stream_options": {"include_usage": true},
-        });
-        body[&self.max_tokens_field] = request.max_tokens.into();
+    fn body(&self, model: &str, request: &CompletionRequest, streamed: bool) -> Value {
+        let mut body = Map::new();
+        body.insert("model".into(), model.into());
+        body.insert("messages".into(), self.messages(request));
+        let limit = match self.max_tokens {
+            MaxTokensField::MaxTokens => "max_tokens",
+            MaxTokensField::MaxCompletionTokens => "max_completion_tokens",
+        };
+        body.insert(limit.into(), request.max_tokens.into());
+        if takes_temperature(model) {
+            body.insert("temperature".into(), decimal(request.temperature));
+        }
         if let Some(seed) = request.seed {
-            // Servers read seeds as 32-bit integers.
-            body["seed"] = (seed & 0x7fff_ffff).into();
+            body.insert("seed".into(), seed.into());
         }
         if !request.stop.is_empty() {
-            body["stop"] = json!(request.stop);
+            body.insert("stop".into(), json!(request.stop));
         }
-        if let Some(schema) = &request.schema {
-            match self.structured_output {
-                StructuredOutput::JsonSchema => {
-                    body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": schema.name, "schema": schema.schema}});
-                }
-                StructuredOutput::JsonObject => body["response_format"] = json!({"type": "json_object"}),
-                StructuredOutput::Prompt => {}
+        if let Some(format) = self.response_format(request) {
+            body.insert("response_format".into(), format);
+        }
+        if streamed {
+            body.insert("stream".into(), true.into());
+            body.insert("stream_options".into(), json!({"include_usage": true}));
+        }
+        for field in &self.omit {
+            body.remove(field);
+        }
+        body.extend(self.extra.clone());
+        Value::Object(body)
+    }
+
+    fn messages(&self, request: &CompletionRequest) -> Value {
+        let said = request.messages.iter().map(|message| {
+            let role = match message.role {
+                Speaker::System => "system",
+                Speaker::User => "user",
+                Speaker::Assistant => "assistant",
+            };
+            json!({"role": role, "content": message.content})
+        });
+        let in_prompt = matches!(self.structured, StructuredOutput::JsonObject | StructuredOutput::Prompt);
+        let shape = request.schema.as_ref().filter(|_| in_prompt);
+        let shape =
+            shape.map(|wanted| json!({"role": "system", "content": schema::as_prompt(&wanted.schema)}));
+        shape.into_iter().chain(said).collect()
+    }
+
+    fn response_format(&self, request: &CompletionRequest) -> Option<Value> {
+        let wanted = request.schema.as_ref()?;
+        match self.structured {
+            StructuredOutput::JsonSchema => {
+                let schema = schema::for_openai(&wanted.schema);
+                let strict = schema::is_strict(&schema);
+                Some(json!({
+                    "type": "json_schema",
+                    "json_schema": {"name": wanted.name, "strict": strict, "schema": schema}
+                }))
             }
-        }
-        body
-    }
-}
-
-/// What went wrong on the way; the URL may hold a key and is left out.
-fn transport(error: &reqwest::Error) -> ProviderError {
-    let what = if error.is_timeout() {
-        "timeout"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    };
-    ProviderError::new(Failure::Unavailable, what)
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Part {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<VendorUsage>,
-    error: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-    finish_reason: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Delta {
-    content: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct VendorUsage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct CompletionDetails {
-    #[serde(default)]
-    reasoning_tokens: Option<u64>,
-}
-
-impl From<VendorUsage> for Usage {
-    fn from(usage: VendorUsage) -> Self {
-        Self {
-            input: usage.prompt_tokens,
-            output: usage.completion_tokens,
-            cache_read: usage.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
-            cache_write: 0,
-            reasoning: usage
-                .completion_tokens_details
-                .and_then(|details| details.reasoning_tokens)
-                .unwrap_or(0),
+            StructuredOutput::JsonObject => Some(json!({"type": "json_object"})),
+            StructuredOutput::Prompt | StructuredOutput::Tool => None,
         }
     }
 }
 
-/// What a stream has come to so far.
-struct Reading {
-    text: String,
-    usage: Option<Usage>,
-    finish: Option<Finish>,
-    prompt_at_most: u64,
-    over: bool,
+fn bearer(key: &SecretString) -> SecretString {
+    format!("Bearer {}", key.expose_secret()).into()
 }
 
-impl Reading {
-    /// Takes one event's data; some text, or nothing.
-    fn take(&mut self, data: &str) -> Result<Option<String>, ProviderError> {
-        let part: Part = serde_json::from_str(data)
-            .map_err(|_| self.failed("an event of the stream is not of its shape"))?;
-        if part.error.is_some() {
-            return Err(self.failed("the vendor reported an error within the stream"));
-        }
-        if let Some(usage) = part.usage {
-            self.usage = Some(usage.into());
-        }
-        let Some(choice) = part.choices.into_iter().next() else { return Ok(None) };
-        if let Some(reason) = choice.finish_reason {
-            self.finish = Some(match reason.as_str() {
-                "length" => Finish::Length,
-                "content_filter" => Finish::ContentFilter,
-                _ => Finish::Stop,
-            });
-        }
-        let text = choice.delta.content.filter(|text| !text.is_empty());
-        if let Some(text) = &text {
-            self.text.push_str(text);
-        }
-        Ok(text)
-    }
-
-    /// A failure that carries what the vendor may charge.
-    fn failed(&self, what: &str) -> ProviderError {
-        let mut error = ProviderError::new(Failure::Unavailable, what);
-        error.usage = (!self.text.is_empty()).then(|| self.estimate());
-        error
-    }
-
-    /// An upper bound where the vendor does not say: a token has at least one byte.
-    fn estimate(&self) -> Usage {
-        self.usage.unwrap_or(Usage {
-            input: self.prompt_at_most,
-            output: self.text.len() as u64,
-            ..Usage::default()
-        })
-    }
-
-    fn end(&mut self) -> Result<Chunk, ProviderError> {
-        match self.finish {
-            Some(finish) if !self.text.is_empty() => Ok(Chunk::Done(Completion {
-                text: std::mem::take(&mut self.text),
-                usage: self.estimate(),
-                finish,
-            })),
-            Some(_) => Err(self.failed("the answer is empty")),
-            None => Err(self.failed("the stream ended before the answer did")),
-        }
-    }
+/// OpenAI's reasoning models refuse any temperature but their own.
+fn takes_temperature(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let reasons = ["o1", "o3", "o4", "gpt-5", "gpt-6"].iter().any(|family| name.starts_with(family));
+    !reasons || name.contains("chat")
 }
 
 #[async_trait]
-impl Provider for OpenAi {
+impl Provider for Openai {
     async fn complete(&self, model: &str, request: &CompletionRequest) -> Result<Completion, ProviderError> {
-        let mut stream = self.stream(model, request).await?;
-        while let Some(chunk) = stream.next().await {
-            if let Chunk::Done(completion) = chunk? {
-                return Ok(completion);
-            }
+        let body = self.body(model, request, false);
+        let answer = self.http.json("/chat/completions", &body, &prompt(request)).await?;
+        let choice = &answer["choices"][0];
+        let message = &choice["message"];
+        let mut reading = Reading::new(request);
+        reading.usage = usage(&answer["usage"]);
+        reading.finish = choice["finish_reason"].as_str().map(finish);
+        if message["refusal"].is_string() {
+            reading.finish = Some(Finish::ContentFilter);
         }
-        Err(ProviderError::new(Failure::Unavailable, "the stream ended before the answer did"))
+        reading.text = message["content"].as_str().unwrap_or_default().to_owned();
+        reading.completion()
     }
 
     async fn stream(
@@ -255,156 +148,169 @@ impl Provider for OpenAi {
         model: &str,
         request: &CompletionRequest,
     ) -> Result<CompletionStream, ProviderError> {
-        let response = self.post("/chat/completions", &self.body(model, request)).await?;
-        let reading = Reading {
-            text: String::new(),
-            usage: None,
-            finish: None,
-            prompt_at_most: request.prompt_tokens_at_most(),
-            over: false,
+        let body = self.body(model, request, true);
+        let response = self.http.post("/chat/completions", &body, &prompt(request)).await?;
+        let streaming = Streaming {
+            events: events(response),
+            reading: Reading::new(request),
+            http: self.http.clone(),
+            prompt: request.messages.iter().map(|message| message.content.clone()).collect(),
+            refused: false,
+            ended: false,
         };
-        let events = response.bytes_stream().eventsource();
-        let chunks = stream::unfold((Box::pin(events), reading), |(mut events, mut reading)| async move {
-            while !reading.over {
-                match events.next().await {
-                    Some(Ok(event)) if event.data == "[DONE]" => reading.over = true,
-                    Some(Ok(event)) => match reading.take(&event.data) {
-                        Ok(Some(text)) => return Some((Ok(Chunk::Text(text)), (events, reading))),
-                        Ok(None) => {}
-                        Err(error) => {
-                            reading.over = true;
-                            return Some((Err(error), (events, finished(reading))));
-                        }
-                    },
-                    Some(Err(_)) | None => reading.over = true,
-                }
-            }
-            if reading.text.is_empty() && reading.finish.is_none() && reading.prompt_at_most == 0 {
-                return None;
-            }
-            let end = reading.end();
-            Some((end, (events, finished(reading))))
-        });
-        Ok(chunks.boxed())
+        Ok(stream::unfold(streaming, Streaming::next).boxed())
     }
 
     async fn embed(&self, model: &str, texts: &[String]) -> Result<(Vec<Vec<f32>>, Usage), ProviderError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            data: Vec<Vector>,
-            #[serde(default)]
-            usage: VendorUsage,
+        let mut body = json!({"model": model, "input": texts, "encoding_format": "float"});
+        for field in &self.omit {
+            if let Some(body) = body.as_object_mut() {
+                body.remove(field);
+            }
         }
-        #[derive(Deserialize)]
-        struct Vector {
-            embedding: Vec<f32>,
-        }
-        let response = self.post("/embeddings", &json!({"model": model, "input": texts})).await?;
-        let answer: Answer = response
-            .json()
-            .await
-            .map_err(|_| ProviderError::new(Failure::Unavailable, "the answer is not of its shape"))?;
-        Ok((answer.data.into_iter().map(|vector| vector.embedding).collect(), answer.usage.into()))
+        let prompt: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let answer = self.http.json("/embeddings", &body, &prompt).await?;
+        let vectors = vectors(&answer["data"], texts.len())
+            .ok_or_else(|| ProviderError::new(Failure::Unavailable, "not one vector for each text"))?;
+        let bound = texts.iter().map(|text| text.len() as u64 + 16).sum();
+        let input = answer["usage"]["prompt_tokens"].as_u64().unwrap_or(bound);
+        Ok((vectors, Usage { input, ..Usage::default() }))
     }
 
     async fn moderate(&self, model: &str, text: &str) -> Result<ModerationVerdict, ProviderError> {
-        let response = self.post("/moderations", &json!({"model": model, "input": text})).await?;
-        let answer: Value = response
-            .json()
-            .await
-            .map_err(|_| ProviderError::new(Failure::Unavailable, "the answer is not of its shape"))?;
-        let categories = answer["results"][0]["categories"].as_object().cloned().unwrap_or_default();
-        let flagged =
-            categories.into_iter().filter(|(_, flag)| flag == &Value::Bool(true)).map(|(name, _)| name);
-        Ok(ModerationVerdict { flagged: flagged.collect() })
+        let answer = self.http.json("/moderations", &json!({"model": model, "input": text}), &[text]).await?;
+        let Some(results) = answer["results"].as_array().filter(|results| !results.is_empty()) else {
+            return Err(ProviderError::new(Failure::Unavailable, "no verdict in the answer"));
+        };
+        let categories = results.iter().filter_map(|result| result["categories"].as_object()).flatten();
+        let mut flagged: Vec<String> = categories
+            .filter(|(_, flagged)| flagged.as_bool() == Some(true))
+            .map(|(category, _)| category.clone())
+            .collect();
+        if flagged.is_empty() && results.iter().any(|result| result["flagged"] == true) {
+            flagged.push("unnamed".to_owned());
+        }
+        Ok(ModerationVerdict { flagged })
     }
 }
 
-/// A reading after its last chunk: the stream yields nothing more.
-fn finished(mut reading: Reading) -> Reading {
-    reading.over = true;
-    reading.text.clear();
-    reading.finish = None;
-    reading.prompt_at_most = 0;
-    reading
+fn vectors(data: &Value, wanted: usize) -> Option<Vec<Vec<f32>>> {
+    let mut rows: Vec<(u64, Vec<f32>)> = data
+        .as_array()?
+        .iter()
+        .enumerate()
+        .map(|(place, row)| {
+            let numbers = row["embedding"].as_array()?.iter().map(|n| n.as_f64().map(|n| n as f32));
+            Some((row["index"].as_u64().unwrap_or(place as u64), numbers.collect::<Option<_>>()?))
+        })
+        .collect::<Option<_>>()?;
+    rows.sort_by_key(|(index, _)| *index);
+    let vectors: Vec<Vec<f32>> = rows.into_iter().map(|(_, vector)| vector).collect();
+    (vectors.len() == wanted && vectors.iter().all(|vector| !vector.is_empty())).then_some(vectors)
+}
+
+fn usage(usage: &Value) -> Option<Usage> {
+    let prompt = &usage["prompt_tokens_details"];
+    Some(Usage {
+        input: usage["prompt_tokens"].as_u64()?,
+        output: usage["completion_tokens"].as_u64().unwrap_or(0),
+        cache_read: prompt["cached_tokens"].as_u64().unwrap_or(0),
+        cache_write: prompt["cache_write_tokens"].as_u64().unwrap_or(0),
+        reasoning: usage["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap_or(0),
+    })
+}
+
+fn finish(reason: &str) -> Finish {
+    match reason {
+        "length" | "max_tokens" => Finish::Length,
+        "content_filter" => Finish::ContentFilter,
+        _ => Finish::Stop,
+    }
+}
+
+// ---- a streamed answer
+
+struct Streaming {
+    events: BoxStream<'static, Result<Event, ProviderError>>,
+    reading: Reading,
+    http: Arc<Http>,
+    prompt: Vec<String>,
+    refused: bool,
+    ended: bool,
+}
+
+impl Streaming {
+    /// Reads on to the next text, the end, or a failure.
+    async fn next(mut self) -> Option<(Result<Chunk, ProviderError>, Self)> {
+        while !self.ended {
+            let chunk = match self.events.next().await {
+                Some(Ok(event)) if event.data == "[DONE]" => Some(self.end()),
+                Some(Ok(event)) => self.read(&event.data),
+                // Once the reason to end is known nothing but usage can be lost.
+                Some(Err(_)) if self.reading.finish.is_some() => Some(self.end()),
+                Some(Err(error)) => Some(self.fail(error)),
+                None => Some(self.end()),
+            };
+            if let Some(chunk) = chunk {
+                return Some((chunk, self));
+            }
+        }
+        None
+    }
+
+    fn read(&mut self, data: &str) -> Option<Result<Chunk, ProviderError>> {
+        let Ok(event) = serde_json::from_str::<Value>(data) else {
+            return Some(self.fail(ProviderError::new(Failure::Unavailable, "an event is not JSON")));
+        };
+        if event.get("error").is_some_and(|error| !error.is_null()) {
+            let prompt: Vec<&str> = self.prompt.iter().map(String::as_str).collect();
+            let error = self.http.error_in_body(&event, &prompt);
+            return Some(self.fail(error));
+        }
+        if let Some(usage) = usage(&event["usage"]) {
+            self.reading.usage = Some(usage);
+        }
+        let choice = &event["choices"][0];
+        if let Some(reason) = choice["finish_reason"].as_str() {
+            self.reading.finish = Some(if self.refused { Finish::ContentFilter } else { finish(reason) });
+        }
+        // The model declines in a field of its own.
+        self.refused |= choice["delta"]["refusal"].as_str().is_some_and(|text| !text.is_empty());
+        let text = choice["delta"]["content"].as_str().filter(|text| !text.is_empty())?;
+        self.reading.text.push_str(text);
+        Some(Ok(Chunk::Text(text.to_owned())))
+    }
+
+    fn end(&mut self) -> Result<Chunk, ProviderError> {
+        self.ended = true;
+        self.reading.completion().map(Chunk::Done)
+    }
+
+    fn fail(&mut self, error: ProviderError) -> Result<Chunk, ProviderError> {
+        self.ended = true;
+        Err(self.reading.broken(error))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
-
     use super::*;
-    use crate::provider::{Message, Role, Speaker};
 
-    /// A server that gives one recorded answer, then closes.
-    async fn recorded(answer: &'static str) -> OpenAi {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            let mut request = vec![0; 65_536];
-            let _ = socket.read(&mut request).await.unwrap();
-            socket.write_all(answer.as_bytes()).await.unwrap();
-        });
-        OpenAi::new(
-            &format!("http://127.0.0.1:{port}/v1"),
-            None,
-            Duration::from_secs(5),
-            StructuredOutput::default(),
-            "max_tokens",
-        )
-        .unwrap()
-    }
-
-    fn request() -> CompletionRequest {
-        CompletionRequest {
-            role: Role::Draft,
-            messages: vec![Message { role: Speaker::User, content: "Say hello.".into() }],
-            schema: None,
-            max_tokens: 10,
-            temperature: 0.0,
-            seed: Some(7),
-            stop: vec![],
-            inputs: Value::Null,
+    #[test]
+    fn reasoning_models_are_sent_no_temperature() {
+        for model in ["gpt-5-mini", "o3", "o4-mini", "openai/gpt-5.4", "gpt-6-luna"] {
+            assert!(!takes_temperature(model), "{model}");
+        }
+        for model in ["gpt-4.1-mini", "gpt-5-chat-latest", "qwen2.5", "openai/gpt-oss-20b", "llama-3.3"] {
+            assert!(takes_temperature(model), "{model}");
         }
     }
 
-    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-
-    #[tokio::test]
-    async fn a_stream_is_read_to_its_end_with_its_usage() {
-        let answer = Box::leak(format!("{HEAD}data: {{\"choices\":[{{\"delta\":{{\"content\":\"Hel\"}},\"finish_reason\":null}}]}}\n\ndata: {{\"choices\":[{{\"delta\":{{\"content\":\"lo\"}},\"finish_reason\":\"stop\"}}]}}\n\ndata: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":2}}}}\n\ndata: [DONE]\n\n").into_boxed_str());
-        let completion = recorded(answer).await.complete("m", &request()).await.unwrap();
-        assert_eq!(completion.text, "Hello");
-        assert_eq!(completion.usage, Usage { input: 5, output: 2, ..Usage::default() });
-    }
-
-    #[tokio::test]
-    async fn half_a_stream_is_a_failure_that_says_what_it_may_cost() {
-        let answer = Box::leak(format!("{HEAD}data: {{\"choices\":[{{\"delta\":{{\"content\":\"Hel\"}},\"finish_reason\":null}}]}}\n\n").into_boxed_str());
-        let error = recorded(answer).await.complete("m", &request()).await.unwrap_err();
-        assert_eq!(error.failure, Failure::Unavailable);
-        assert_eq!(error.usage.map(|usage| usage.output), Some(3));
-    }
-
-    #[tokio::test]
-    async fn an_empty_answer_is_a_failure_that_costs_nothing() {
-        let answer = Box::leak(format!("{HEAD}data: {{\"choices\":[{{\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\ndata: [DONE]\n\n").into_boxed_str());
-        let error = recorded(answer).await.complete("m", &request()).await.unwrap_err();
-        assert_eq!(error.usage, None);
-    }
-
-    #[tokio::test]
-    async fn a_throttled_call_says_when_to_come_again() {
-        let error = recorded("HTTP/1.1 429 Too Many Requests\r\nretry-after: 3\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            .await
-            .complete("m", &request())
-            .await
-            .unwrap_err();
-        assert_eq!(error.failure, Failure::Throttled(Some(3)));
+    #[test]
+    fn vectors_come_in_the_order_of_the_texts_and_one_for_each() {
+        let data = json!([{"index": 1, "embedding": [3.0]}, {"index": 0, "embedding": [1.0, 2.0]}]);
+        assert_eq!(vectors(&data, 2), Some(vec![vec![1.0, 2.0], vec![3.0]]));
+        assert_eq!(vectors(&data, 3), None);
+        assert_eq!(vectors(&json!([{"embedding": ["a"]}]), 1), None);
     }
 }

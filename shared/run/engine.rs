@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::StepStatus;
 use super::{
-    Run,
-    answer::{Exchange, Halt, Source},
+    Run, StepStatus,
     events::EventBody,
-    step::{Ledger, Outcome, Work, fallback_role},
+    ledger::{Halt, Ledger},
+    step::{Outcome, Work},
 };
 use crate::{
     app::App,
@@ -19,10 +18,9 @@ use crate::{
     config,
     error::{Code, Error, Result},
     id::RunId,
-    key::Mode,
     persona,
     pipeline::{Kind, Pipeline, json_stream::apply_delta},
-    provider::{Candidate, Role},
+    provider::{Exchange, Recording, Source},
     queue::{Queue, StepMessage},
     store::{
         Store,
@@ -157,18 +155,13 @@ impl<'a> Engine<'a> {
             self.begin(held, log),
         );
         let data: RunData = data?;
-        let mut work = Work {
-            engine: self,
-            run,
-            held,
-            pipeline,
-            step,
-            data: &data,
-            log,
-            ledger,
-            sent: sent?,
-            source: source?,
+        let recording = source?;
+        let source: &dyn Source = match &recording {
+            Some(recording) => recording,
+            None => self.app.models(run.mode).await?,
         };
+        let mut work =
+            Work { engine: self, run, held, pipeline, step, data: &data, log, ledger, sent: sent?, source };
         work.perform().await
     }
 
@@ -198,12 +191,13 @@ impl<'a> Engine<'a> {
         Ok(sent)
     }
 
-    async fn recorded(&self, run: &Run, held: &Held) -> Result<Option<Source>, Halt> {
+    /// For an exact replay: what was exchanged in this step when the repeated run was made.
+    async fn recorded(&self, run: &Run, held: &Held) -> Result<Option<Recording>, Halt> {
         let Some(replay) = run.replay.as_ref().filter(|_| run.is_exact_replay()) else { return Ok(None) };
         let recording = self.store.recording(&self.tenant, replay.of, &held.step).await?;
         let exchanges: Vec<Exchange> =
             recording.map(serde_json::from_value).transpose().map_err(Error::internal)?.unwrap_or_default();
-        Ok(Some(Source::Recorded(exchanges.into())))
+        Ok(Some(Recording::new(exchanges)))
     }
 
     /// Renews the lease until the step is lost; ends only then.
@@ -269,18 +263,6 @@ impl<'a> Engine<'a> {
             self.store.settle_late(&self.tenant, held, result).await?;
         }
         Ok(())
-    }
-
-    /// Who answers in `role`, for the run's mode.
-    pub(super) async fn candidates(&self, mode: Mode, role: Role) -> Result<Vec<Candidate>> {
-        let models = self.app.models(mode).await?;
-        let configured = models.candidates(role);
-        Ok(if configured.is_empty() { models.candidates(fallback_role(role)) } else { configured })
-    }
-
-    /// Whether a judge is configured.
-    pub(super) async fn judges(&self, mode: Mode) -> Result<bool> {
-        Ok(!self.app.models(mode).await?.candidates(Role::Judge).is_empty())
     }
 
     /// The year the run was made in; a replay judges by the same year.

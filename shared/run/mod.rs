@@ -1,9 +1,9 @@
 //! Runs: every generation is a tracked, replayable run. Types and rules; `store::runs` keeps them, `run::engine` moves them.
 
-mod answer;
 mod create;
 mod engine;
 pub mod events;
+mod ledger;
 mod step;
 mod tail;
 

@@ -1,33 +1,29 @@
 //! What each kind of step does between claim and commit.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
-use super::StepStatus;
 use super::{
-    Run,
-    answer::{Desk, Exchange, Halt, Source, answer},
+    Run, StepStatus,
     engine::Engine,
     events::EventBody,
+    ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted},
 };
 use crate::{
-    Usd,
     consistency::{self, Facts, Report, Subject, Terms},
-    error::{Code, Error},
+    error::{Code, Detail, Error},
     id::KeyId,
     key::Mode,
     moderation::{self, ModelOpinion, Opinions},
     persona::{Fingerprint, Layer, Layers, digest, slug},
     pipeline::{
         Kind, Pipeline, Step, When,
-        json_stream::{LayerStream, apply_delta, complete_json, deltas_between},
+        json_stream::{LayerStream, complete_json, deltas_between},
         validate_output,
     },
-    provider::{Completion, CompletionRequest, ModerationVerdict, Role, sandbox},
+    provider::{Ask, CompletionRequest, ModerationVerdict, Role, Sink, Source, sandbox},
     store::{
         personas::{PersonaEntry, Visibility},
-        runs::{EventLog, Held, Reserve, RunData, RunResult, StepResult},
+        runs::{EventLog, Held, RunData, RunResult},
     },
 };
 
@@ -43,43 +39,8 @@ pub(super) struct Work<'a> {
     pub(super) ledger: &'a mut Ledger,
     /// Fields already sent by an earlier attempt, applied to `{}`.
     pub(super) sent: Value,
-    pub(super) source: Option<Source>,
-}
-
-/// What a step spends, and what the run reserved for it.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    pub(super) reserved: Usd,
-    pub(super) spent: Usd,
-    pub(super) tokens_in: u64,
-    pub(super) tokens_out: u64,
-    pub(super) exchanges: Vec<Exchange>,
-}
-
-impl Ledger {
-    /// The result of a step as far as money and recording go.
-    pub(super) fn result(
-        &self,
-        status: StepStatus,
-        output: Value,
-        begun: Instant,
-        cached: bool,
-    ) -> StepResult {
-        let last = self.exchanges.iter().rev().find(|exchange| exchange.completion.is_some());
-        StepResult {
-            status,
-            output,
-            recording: (!self.exchanges.is_empty()).then(|| json!(self.exchanges)),
-            provider: last.map(|exchange| exchange.provider.clone()),
-            model: last.map(|exchange| exchange.model.clone()),
-            tokens_in: self.tokens_in,
-            tokens_out: self.tokens_out,
-            cost: self.spent,
-            release: self.reserved - self.spent,
-            latency_ms: begun.elapsed().as_millis() as u64,
-            cached,
-        }
-    }
+    /// Vendors, the sandbox, or the recording of the run that is repeated.
+    pub(super) source: &'a dyn Source,
 }
 
 /// What a step came to.
@@ -99,80 +60,6 @@ impl Outcome {
 
     fn skipped() -> Self {
         Self { status: StepStatus::Skipped, output: json!({}), events: Vec::new(), ending: None }
-    }
-}
-
-/// The counter at which a step's calls reserve, pay, and hand over their text.
-struct Counter<'w, 'a> {
-    engine: &'w Engine<'a>,
-    run: &'w Run,
-    held: &'w Held,
-    log: &'w mut EventLog,
-    reserved: &'w mut Usd,
-    spent: &'w mut Usd,
-    tokens: (&'w mut u64, &'w mut u64),
-    sent: &'w mut Value,
-    /// Reads fields out of the text; `None` where the answer is not layers.
-    fields: Option<LayerStream>,
-}
-
-impl Desk for Counter<'_, '_> {
-    async fn reserve(&mut self, worst: Usd) -> Result<(), Halt> {
-        let free = *self.reserved - *self.spent;
-        if worst <= free {
-            return Ok(());
-        }
-        let more = worst - free;
-        let tenant = self.engine.tenant;
-        match self.engine.store.reserve(&tenant, self.held, more, self.run.budget()).await? {
-            Reserve::Granted => {
-                *self.reserved += more;
-                Ok(())
-            }
-            Reserve::Lost => Err(Halt::Lost),
-            Reserve::Exceeds(committed) => {
-                let budget = self.run.budget().unwrap_or_default();
-                Err(Halt::Failed(Error::new(
-                    Code::CostBudgetExceeded,
-                    format!(
-                        "Run aborted: {} exceeds budget {}.",
-                        (committed + more).dollars(),
-                        budget.dollars()
-                    ),
-                )))
-            }
-        }
-    }
-
-    fn spent(&mut self, completion: &Completion, cost: Usd) {
-        *self.spent += cost;
-        *self.tokens.0 += completion.usage.input;
-        *self.tokens.1 += completion.usage.output;
-    }
-
-    async fn text(&mut self, piece: &str) -> Result<(), Halt> {
-        let Some(fields) = &mut self.fields else { return Ok(()) };
-        let mut events = Vec::new();
-        for (path, value) in fields.push(piece) {
-            let mut after = self.sent.clone();
-            apply_delta(&mut after, &path, value.clone());
-            // A second attempt does not repeat what the first has sent.
-            if after != *self.sent {
-                *self.sent = after;
-                events.push(EventBody::layer_delta(&path, &value));
-            }
-        }
-        if events.is_empty() {
-            return Ok(());
-        }
-        self.engine.store.append_events(self.log, &events, self.engine.clock).await?;
-        if self.log.is_closed() { Err(Halt::Lost) } else { Ok(()) }
-    }
-
-    fn restart(&mut self) {
-        if self.fields.is_some() {
-            self.fields = Some(LayerStream::new());
-        }
     }
 }
 
@@ -199,11 +86,13 @@ impl Work<'_> {
         self.run.mode == Mode::Test && sandbox::trigger(self.text_of("intent")) == Some(trigger)
     }
 
-    /// The layers that earlier steps wrote; the later step in the pipeline's order wins.
+    /// The layers that the steps before this one wrote; the later step in the pipeline's order wins. A sibling that
+    /// happens to have ended already does not count: the prompt must not depend on who was faster.
     fn layers_so_far(&self) -> Value {
         let mut layers = json!({});
-        let steps = &self.pipeline.steps;
-        for step in steps.iter().filter(|step| step.kind.writes_layers()) {
+        let before = self.pipeline.ancestors(&self.step.name);
+        let writers = self.pipeline.steps.iter().filter(|step| step.kind.writes_layers());
+        for step in writers.filter(|step| before.contains(step.name.as_str())) {
             let written = self.data.outputs.get(&step.name).and_then(|output| output["layers"].as_object());
             for (layer, value) in written.into_iter().flatten() {
                 layers[layer] = value.clone();
@@ -227,44 +116,50 @@ impl Work<'_> {
         })
     }
 
-    async fn ask(&mut self, request: &CompletionRequest, layers: &[Layer]) -> Result<Value, Halt> {
+    async fn ask(&mut self, mut request: CompletionRequest, layers: &[Layer]) -> Result<Value, Halt> {
+        if !self.source.offers(request.role) {
+            request.role = fallback_role(request.role);
+        }
         let kind = self.step.kind;
         let wanted = layers.to_vec();
-        let validate = move |text: &str| match complete_json(text) {
-            Ok(value) => validate_output(kind, &wanted, &value),
-            Err(error) => vec![crate::error::Detail::new("", error.to_string())],
+        let validate = move |text: &str| {
+            let problems = match complete_json(text) {
+                Ok(value) => validate_output(kind, &wanted, &value),
+                Err(error) => vec![Detail::new("", error.to_string())],
+            };
+            if problems.is_empty() { Ok(()) } else { Err(problems) }
         };
-        let mut source = match self.source.take() {
-            Some(source) => source,
-            None => Source::Live(self.engine.candidates(self.run.mode, request.role).await?),
-        };
-        let mut exchanges = std::mem::take(&mut self.ledger.exchanges);
-        let mut counter = Counter {
-            engine: self.engine,
-            run: self.run,
-            held: self.held,
-            log: self.log,
-            reserved: &mut self.ledger.reserved,
-            spent: &mut self.ledger.spent,
-            tokens: (&mut self.ledger.tokens_in, &mut self.ledger.tokens_out),
-            sent: &mut self.sent,
-            fields: kind.writes_layers().then(LayerStream::new),
-        };
-        let answered = answer(&mut source, request, &mut counter, &mut exchanges, &validate).await;
-        self.ledger.exchanges = exchanges;
-        self.source = matches!(source, Source::Recorded(_)).then_some(source);
-        let answered = answered?;
-        tracing::debug!(provider.name = %answered.provider, provider.model = %answered.model, "answered");
-        complete_json(&answered.text).map_err(|error| Halt::Retry(Error::internal(error)))
+        let lost = LostFlag::default();
+        let (engine, ledger) = (self.engine, &*self.ledger);
+        let purse = RunPurse { engine, run: self.run, held: self.held, ledger, lost: &lost };
+        let fields = LayerStream::new();
+        let mut sink = FieldSink { engine, log: self.log, sent: &mut self.sent, fields, lost: &lost };
+        let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
+        let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
+        let answered = self.source.answer(ask).await;
+        match answered {
+            Ok(answer) => {
+                self.ledger.note(answer.exchanges);
+                complete_json(&answer.content.text).map_err(|error| Halt::Retry(Error::internal(error)))
+            }
+            Err(mut unanswered) => {
+                self.ledger.note(std::mem::take(&mut unanswered.exchanges));
+                Err(halted(unanswered, &lost))
+            }
+        }
     }
 
     async fn parse_intent(&mut self) -> Result<Outcome, Halt> {
         let intent = self.text_of("intent").to_owned();
+        // What the rules block needs no model's opinion.
+        if let Some(blocked) = moderation::blocked(&moderation::gate(&intent, &Opinions::default()), "intent")
+        {
+            return Err(Halt::Failed(blocked));
+        }
         let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
-        let answered = self.ask(&request, &[]).await?;
+        let answered = self.ask(request, &[]).await?;
         let harm = answered["harm"].as_str().unwrap_or("none");
-        let asked =
-            self.ledger.exchanges.last().map(|e| format!("{}/{}", e.provider, e.model)).unwrap_or_default();
+        let asked = self.ledger.last_asked();
         let vendor = self.vendor_verdict(&intent).await?;
         let opinions =
             Opinions { model: Some(ModelOpinion { model: &asked, harm }), vendor: vendor.as_ref() };
@@ -280,32 +175,45 @@ impl Work<'_> {
     }
 
     /// The provider's moderation, where that role is configured; its outage does not stop a run, the rules remain.
-    async fn vendor_verdict(&self, intent: &str) -> Result<Option<ModerationVerdict>, Halt> {
-        if self.run.is_exact_replay() || self.run.mode == Mode::Test {
+    async fn vendor_verdict(&mut self, intent: &str) -> Result<Option<ModerationVerdict>, Halt> {
+        if !self.source.offers(Role::Moderate) {
             return Ok(None);
         }
-        for candidate in self.engine.candidates(self.run.mode, Role::Moderate).await? {
-            match candidate.provider.moderate(&candidate.model, intent).await {
-                Ok(verdict) => return Ok(Some(verdict)),
-                Err(error) => {
-                    tracing::warn!(provider.name = %candidate.provider_name, provider.failure = ?error.failure, "no moderation verdict")
+        let lost = LostFlag::default();
+        let purse = RunPurse {
+            engine: self.engine,
+            run: self.run,
+            held: self.held,
+            ledger: &*self.ledger,
+            lost: &lost,
+        };
+        let answered = self.source.moderate(intent, &purse).await;
+        match answered {
+            Ok(answer) => {
+                self.ledger.note(answer.exchanges);
+                Ok(Some(answer.content))
+            }
+            Err(mut unanswered) => {
+                self.ledger.note(std::mem::take(&mut unanswered.exchanges));
+                match halted(unanswered, &lost) {
+                    Halt::Failed(error) if error.code == Code::ProviderUnavailable => Ok(None),
+                    halt => Err(halt),
                 }
             }
         }
-        Ok(None)
     }
 
     async fn draft(&mut self) -> Result<Outcome, Halt> {
         let layers = self.step.layers.clone();
         let request = self.pipeline.render(self.step, &self.inputs(&layers))?;
-        let written = self.ask(&request, &layers).await?;
+        let written = self.ask(request, &layers).await?;
         Ok(Outcome::done(json!({"layers": written})))
     }
 
     async fn audit(&mut self) -> Result<Outcome, Halt> {
         let layers = self.step.layers.clone();
         let request = self.pipeline.render(self.step, &self.inputs(&layers))?;
-        let findings = self.ask(&request, &[]).await?;
+        let findings = self.ask(request, &[]).await?;
         Ok(Outcome::done(findings))
     }
 
@@ -324,7 +232,7 @@ impl Work<'_> {
         let mut inputs = self.inputs(&layers);
         inputs["findings"] = findings.into();
         let request = self.pipeline.render(self.step, &inputs)?;
-        let written = self.ask(&request, &layers).await?;
+        let written = self.ask(request, &layers).await?;
         Ok(Outcome::done(json!({"layers": written})))
     }
 
@@ -363,7 +271,7 @@ impl Work<'_> {
         let so_far = self.layers_so_far();
         let layers = self.whole(&so_far)?;
         let mut report = self.report(&layers);
-        if self.step.judge && self.engine.judges(self.run.mode).await? {
+        if self.step.judge && self.source.offers(Role::Judge) {
             report = report.with_judged(self.judge(&layers).await?);
         }
         let violations = json!(report.details());
@@ -376,7 +284,7 @@ impl Work<'_> {
         let mut inputs = self.inputs(&[]);
         inputs["persona"] = layers.to_value();
         let request = self.pipeline.render(self.step, &inputs)?;
-        let found = self.ask(&request, &[]).await?;
+        let found = self.ask(request, &[]).await?;
         let contradictions: Vec<consistency::Contradiction> =
             serde_json::from_value(found["contradictions"].clone()).map_err(Error::internal)?;
         Ok(consistency::verify(&contradictions, layers))
@@ -399,7 +307,7 @@ impl Work<'_> {
         let mut inputs = self.inputs(&violated);
         inputs["violations"] = json!(report.details());
         let request = self.pipeline.render(self.step, &inputs)?;
-        let written = self.ask(&request, &violated).await?;
+        let written = self.ask(request, &violated).await?;
         let mut all = self.layers_so_far();
         for (layer, value) in written.as_object().into_iter().flatten() {
             all[layer] = value.clone();

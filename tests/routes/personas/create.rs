@@ -182,3 +182,10 @@ async fn an_invalid_answer_is_repaired_and_a_throttled_call_tried_again() {
         assert_eq!(status, 201, "{name}: {error}");
     }
 }
+
+#[tokio::test]
+async fn the_same_brief_and_seed_make_the_same_document_however_the_steps_race() {
+    let workspace = Workspace::test("team").await;
+    let (one, other) = (workspace.persona(CHEF).await, workspace.persona(CHEF).await);
+    assert_eq!(one["lineage"]["digest"], other["lineage"]["digest"]);
+}
