@@ -88,6 +88,11 @@ impl Workspace {
         Self::made(json!({"name": "t", "plan": plan, "mode": "test"})).await
     }
 
+    /// A new workspace in live mode: the configured providers answer.
+    pub async fn live(plan: &str) -> Self {
+        Self::made(json!({"name": "t", "plan": plan, "mode": "live"})).await
+    }
+
     async fn made(payload: Value) -> Self {
         let made = administrate(&payload).await;
         let text =
