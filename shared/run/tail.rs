@@ -13,12 +13,14 @@ pub struct Tail {
     after: u64,
     ready: VecDeque<Event>,
     ended: bool,
+    /// Whether `after` is known to be the last event of an item of the log, so that the next one begins behind it.
+    at_boundary: bool,
 }
 
 impl Tail {
     /// Follows `run` from the event after number `after`.
     pub fn new(app: App, tenant: Tenant, run: RunId, after: u64) -> Self {
-        Self { app, tenant, run, after, ready: VecDeque::new(), ended: false }
+        Self { app, tenant, run, after, ready: VecDeque::new(), ended: false, at_boundary: false }
     }
 
     /// The next event; `None` after the terminal one. Waits as long as it takes.
@@ -32,7 +34,13 @@ impl Tail {
             if self.ended {
                 return Ok(None);
             }
-            let events = self.app.store().await.events_after(&self.tenant, self.run, self.after).await?;
+            let store = self.app.store().await;
+            let events = if self.at_boundary {
+                store.next_events(&self.tenant, self.run, self.after).await?
+            } else {
+                store.events_after(&self.tenant, self.run, self.after).await?
+            };
+            self.at_boundary |= !events.is_empty();
             self.ready.extend(events);
             if self.ready.is_empty() {
                 tokio::time::sleep(config::poll()).await;

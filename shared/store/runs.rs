@@ -242,6 +242,14 @@ pub struct ActiveRun {
     pub run: RunId,
 }
 
+/// The events of one item, whose first has the number `first`.
+fn unpacked(first: u64, item: EventItem) -> Result<impl Iterator<Item = Event>> {
+    let bodies: Vec<EventBody> = serde_json::from_str(&item.events).map_err(Error::internal)?;
+    let created_at = item.created_at;
+    let numbered = (first..).zip(bodies);
+    Ok(numbered.map(move |(seq, body)| Event { seq, body, created_at: created_at.clone() }))
+}
+
 fn event_key(seq: u64) -> String {
     format!("EV#{seq:010}")
 }
@@ -322,6 +330,14 @@ impl Store {
         Ok(data)
     }
 
+    /// The next item of the log after the event numbered `last`, which must be the last of its own item: a read of
+    /// one key, whatever the length of the log. Empty when nothing came since.
+    pub async fn next_events(&self, tenant: &Tenant, run: RunId, last: u64) -> Result<Vec<Event>> {
+        let item: Option<EventItem> =
+            self.get(Setting::RunsTable, &partition(tenant, run), &event_key(last + 1)).await?;
+        item.map_or(Ok(Vec::new()), |item| unpacked(last + 1, item).map(Iterator::collect))
+    }
+
     /// Events numbered above `after`, in order.
     pub async fn events_after(&self, tenant: &Tenant, run: RunId, after: u64) -> Result<Vec<Event>> {
         // The item that holds `after` may hold later events too.
@@ -331,12 +347,7 @@ impl Store {
         let mut events = Vec::new();
         for StoredEvents { sk, item } in items {
             let first: u64 = sk.trim_start_matches("EV#").parse().map_err(Error::internal)?;
-            let bodies: Vec<EventBody> = serde_json::from_str(&item.events).map_err(Error::internal)?;
-            for (seq, body) in (first..).zip(bodies) {
-                if seq > after {
-                    events.push(Event { seq, body, created_at: item.created_at.clone() });
-                }
-            }
+            events.extend(unpacked(first, item)?.filter(|event| event.seq > after));
         }
         Ok(events)
     }
