@@ -725,6 +725,7 @@ mod tests {
         facts_from_brief(intent).age
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "rows of a table are alike")]
     const fn span(min: u16, max: u16) -> Option<Age> {
         Some(Age::Between { min, max })
     }

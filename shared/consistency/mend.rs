@@ -289,7 +289,7 @@ fn mend_never_says(layers: &mut Layers, terms: &Terms<'_>, violation: &Violation
     match list {
         "samples" if voice.samples.len() > LEAST_SAMPLES => drop(voice.samples.remove(at)),
         "catchphrases" if voice.catchphrases.len() > LEAST_CATCHPHRASES => {
-            drop(voice.catchphrases.remove(at))
+            drop(voice.catchphrases.remove(at));
         }
         "vocabulary" if voice.vocabulary.len() > LEAST_VOCABULARY => drop(voice.vocabulary.remove(at)),
         _ => return None,

@@ -35,7 +35,9 @@ fn tidy(value: &mut Value, schema: &Value) {
             }
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| tidy(item, &schema["items"]));
+            for item in items.iter_mut() {
+                tidy(item, &schema["items"]);
+            }
             let least = schema["minItems"].as_u64().unwrap_or(0) as usize;
             drop_repeats(items, least);
         }

@@ -180,7 +180,7 @@ fn layer_problems(steps: &[Step]) -> Vec<Detail> {
             1 => {}
             0 => problems.push(Detail::new("/steps", format!("No step drafts the layer {layer}."))),
             _ => {
-                problems.push(Detail::new("/steps", format!("The layer {layer} is drafted more than once.")))
+                problems.push(Detail::new("/steps", format!("The layer {layer} is drafted more than once.")));
             }
         }
     }
@@ -273,7 +273,7 @@ mod tests {
                 value
                     .as_object_mut()
                     .unwrap()
-                    .retain(|key, value| !value.is_null() && !(key == "max_tokens" && *value == json!(0)));
+                    .retain(|key, value| !value.is_null() && (key != "max_tokens" || *value != json!(0)));
                 value
             })
             .collect();

@@ -108,6 +108,9 @@ pub(super) fn layer_schema(layer: Layer, settled: Settled<'_>) -> Value {
     let mut slim = slim(layer.schema());
     match layer {
         Layer::Identity => fix_identity(&mut slim["properties"], settled.facts),
+        // One more than must remain, so that mending may drop one that contradicts.
+        Layer::Relations => slim["minItems"] = json!(3),
+        Layer::Voice => slim["properties"]["never_says"]["minItems"] = json!(2),
         Layer::History => date_by_age(&mut slim["properties"]["timeline"]["items"], settled.oldest()),
         _ => {}
     }
@@ -198,15 +201,15 @@ fn sentence(field: &Value) -> String {
         let allowed: Vec<_> =
             allowed.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
         let lead = if allowed.len() == 1 { "exactly" } else { "one of" };
-        text.push_str(&format!("; {lead} {}", allowed.join(", ")));
+        text = format!("{text}; {lead} {}", allowed.join(", "));
     }
     if let Some(items) = field.get("items") {
         text = format!("{text}; {}", counted(field));
         if items["type"] == "object" {
-            text.push_str(&format!(" objects with {}", parts(items)));
+            text = format!("{text} objects with {}", parts(items));
         }
     } else if field["type"] == "object" {
-        text.push_str(&format!("; an object with {}", parts(field)));
+        text = format!("{text}; an object with {}", parts(field));
     }
     text
 }
@@ -230,6 +233,8 @@ fn parts(object: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
     use super::*;
     use crate::persona::{Layers, layers_for_tests as persona};
 
@@ -240,7 +245,7 @@ mod tests {
             found.push(keyword);
             match keyword.as_str() {
                 "properties" => {
-                    value.as_object().into_iter().flatten().for_each(|(_, v)| keywords_of(v, found))
+                    value.as_object().into_iter().flatten().for_each(|(_, v)| keywords_of(v, found));
                 }
                 "items" => keywords_of(value, found),
                 _ => {}
@@ -296,7 +301,11 @@ mod tests {
 
     #[test]
     fn a_whole_persona_passes_what_models_are_given_where_its_arrays_are_short() {
-        let persona = persona();
+        let mut persona = persona();
+        // Models are asked for one more than must remain.
+        let another = json!({"name": "Deniz", "relation": "neighbour", "feeling": "warmth", "description": "They share tea."});
+        persona["relations"].as_array_mut().unwrap().push(another);
+        persona["voice"]["never_says"].as_array_mut().unwrap().push(json!("whatever"));
         let layers = [Layer::Identity, Layer::Soul, Layer::Voice, Layer::Relations, Layer::Knowledge];
         let answer: Map<_, _> =
             layers.iter().map(|l| (l.as_str().to_owned(), persona[l.as_str()].clone())).collect();

@@ -23,6 +23,7 @@ use crate::{
 /// What was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are completions")]
 pub enum Asked {
     /// A completion.
     Completion(CompletionRequest),

@@ -50,7 +50,7 @@ impl Default for Patience {
             first: Duration::from_millis(300),
             longest: Duration::from_secs(5),
             asked: Duration::from_secs(15),
-            within: Duration::from_secs(60),
+            within: Duration::from_mins(1),
         }
     }
 }

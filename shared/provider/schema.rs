@@ -108,7 +108,7 @@ fn alternatives(node: &Map<String, Value>) -> Option<Value> {
     let properties = node.get("properties")?.as_object()?;
     let common = names(node);
     let choices: Vec<Vec<&str>> =
-        node.get("anyOf")?.as_array()?.iter().map(|choice| only_requires(choice)).collect::<Option<_>>()?;
+        node.get("anyOf")?.as_array()?.iter().map(only_requires).collect::<Option<_>>()?;
     let is_chosen = |name: &str| choices.iter().any(|choice| choice.contains(&name));
     let objects = choices.iter().map(|choice| {
         let rest = properties.keys().map(String::as_str).filter(|name| !is_chosen(name));

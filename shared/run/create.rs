@@ -150,7 +150,7 @@ impl CreatePersona {
             add("/metadata", format!("metadata has {} pairs; at most 50 are allowed.", self.metadata.len()));
         }
         for (name, value) in &self.metadata {
-            if !value.as_str().is_some_and(|text| text.len() <= 2_000) || name.len() > 100 {
+            if value.as_str().is_none_or(|text| text.len() > 2_000) || name.len() > 100 {
                 let shown: String = name.chars().take(60).collect();
                 add(
                     &format!("/metadata/{}", name.replace('~', "~0").replace('/', "~1")),

@@ -548,7 +548,7 @@ impl Store {
                 Ok(true)
             }
             Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+                if error.as_service_error().is_some_and(aws_sdk_dynamodb::operation::put_item::PutItemError::is_conditional_check_failed_exception) =>
             {
                 Ok(false)
             }
@@ -590,6 +590,7 @@ impl Store {
 
     /// Ends a step well, in one transaction: output, recording, events, cost, the dependants' counters, all on the
     /// condition that the step is still this worker's. With `ending`, ends the run and writes what it made.
+    #[expect(clippy::too_many_arguments, reason = "one transaction writes them all")]
     pub async fn commit_step(
         &self,
         log: &mut EventLog,
@@ -919,7 +920,7 @@ impl Store {
         match send.retry(contention()).when(is_contended).await {
             Ok(_) => Ok(()),
             Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+                if error.as_service_error().is_some_and(aws_sdk_dynamodb::operation::update_item::UpdateItemError::is_conditional_check_failed_exception) =>
             {
                 Ok(())
             }

@@ -22,6 +22,7 @@ pub const ROUTE: Route = Route {
 };
 
 /// One pipeline by name.
+#[expect(clippy::unused_async, reason = "every handler has this signature")]
 pub async fn handle(_app: App, call: Call) -> Result<Reply> {
     let name = call.path("pipeline");
     let pipeline = Pipeline::built_in(name).ok_or_else(|| Error::not_found("pipeline", name))?;

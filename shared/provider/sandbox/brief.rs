@@ -136,7 +136,7 @@ fn first_sentence(text: &str) -> Option<String> {
     let end = [". ", "! ", "? ", "; ", "。"].iter().filter_map(|stop| text.find(stop)).min();
     let line = text[..end.unwrap_or(text.len())].trim_end_matches(['.', '!', '?', ';', ' ']).trim();
     let length = line.chars().count();
-    (length >= 8 && length <= 160 && !line.contains(['{', '}'])).then(|| line.to_owned())
+    ((8..=160).contains(&length) && !line.contains(['{', '}'])).then(|| line.to_owned())
 }
 
 fn clauses(text: &str) -> Vec<String> {
@@ -191,7 +191,7 @@ fn age(text: &str) -> Option<u64> {
 fn age_of_number(before: &str, digits: &str, after: &str) -> Option<u64> {
     let number: u64 = digits.parse().ok().filter(|n| (1..=150).contains(n))?;
     let before = before.trim_end_matches([' ', '-']);
-    if after.strip_prefix(['\'', '’']).unwrap_or(after).starts_with('s') && number % 10 == 0 {
+    if after.strip_prefix(['\'', '’']).unwrap_or(after).starts_with('s') && number.is_multiple_of(10) {
         let within = if before.ends_with("early") {
             2
         } else if before.ends_with("late") {

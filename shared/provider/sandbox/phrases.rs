@@ -10,6 +10,7 @@ pub(super) type Lexicon = BTreeMap<String, Vec<String>>;
 /// What all languages share: cultures with names and places, and the field of each occupation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the file")]
 pub(super) struct Common {
     pub(super) cultures: BTreeMap<String, Culture>,
     /// Where someone is from whose brief does not say.
