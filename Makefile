@@ -32,7 +32,8 @@ run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FI
 test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their own
 	cargo test -q --workspace --exclude tests --lib
 	cargo build -q -p functions -p tests --tests --bins
-	$(LOCAL) exec --concurrency 6 -- cargo test -p tests -- --test-threads 4
+	$(LOCAL) exec --concurrency 6 -- cargo test -q -p tests --test suite -- --test-threads 4
+	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
 
 bench: $(TOOLS) ## measure, against a release build
 	$(LOCAL) exec --release -- cargo bench -p tests
