@@ -12,8 +12,7 @@ async fn a_real_models_stream_becomes_fields_before_its_step_has_ended() {
     let workspace = Workspace::live("team").await;
     let body = json!({"intent": "A 60-year-old photographer from Sydney who loves hiking", "seed": 7});
     let request = workspace.call(Method::POST, "/v1/personas?stream=true").json(&body);
-    let mut pieces =
-        request.timeout(std::time::Duration::from_secs(300)).send().await.unwrap().bytes_stream();
+    let mut pieces = request.timeout(std::time::Duration::from_mins(5)).send().await.unwrap().bytes_stream();
     let mut text = String::new();
     while !text.contains("event: layer.delta") {
         text.push_str(&String::from_utf8_lossy(&pieces.next().await.unwrap().unwrap()));
