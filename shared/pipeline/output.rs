@@ -109,12 +109,28 @@ pub(super) fn layer_schema(layer: Layer, settled: Settled<'_>) -> Value {
     match layer {
         Layer::Identity => fix_identity(&mut slim["properties"], settled.facts),
         // One more than must remain, so that mending may drop one that contradicts.
-        Layer::Relations => slim["minItems"] = json!(3),
+        Layer::Relations => {
+            slim["minItems"] = json!(3);
+            // A small model that is asked for a name first writes the persona's own.
+            move_first(&mut slim["items"], "relation");
+        }
         Layer::Voice => slim["properties"]["never_says"]["minItems"] = json!(2),
         Layer::History => date_by_age(&mut slim["properties"]["timeline"]["items"], settled.oldest()),
         _ => {}
     }
     slim
+}
+
+/// Asks for one property before all others: models write in the order of the schema.
+fn move_first(object: &mut Value, first: &str) {
+    if let Some(properties) = object["properties"].as_object_mut()
+        && let Some(property) = properties.shift_remove(first)
+    {
+        properties.shift_insert(0, first.to_owned(), property);
+    }
+    if let Some(required) = object["required"].as_array_mut() {
+        required.sort_by_key(|name| name != first);
+    }
 }
 
 /// A name or age that the brief fixes is the only one allowed.
@@ -214,9 +230,25 @@ fn sentence(field: &Value) -> String {
     text
 }
 
+/// The answer's form on one line, such as `{"relations":[{"relation":"…","name":"…"},…]}`: a model that sees it
+/// writes no line breaks and no indentation, which are half of its tokens otherwise.
+pub(super) fn form(schema: &Value) -> String {
+    if let Some(properties) = schema["properties"].as_object() {
+        let fields: Vec<_> =
+            properties.iter().map(|(name, field)| format!("\"{name}\":{}", form(field))).collect();
+        return format!("{{{}}}", fields.join(","));
+    }
+    if let Some(items) = schema.get("items") {
+        return format!("[{},…]", form(items));
+    }
+    let kind = schema["type"].as_str().unwrap_or("string");
+    if matches!(kind, "integer" | "number") { "0".to_owned() } else { "\"…\"".to_owned() }
+}
+
 fn counted(array: &Value) -> String {
     let (least, most) = (&array["minItems"], &array["maxItems"]);
     match (least.as_u64(), most.as_u64()) {
+        (Some(least), Some(most)) if most == least => format!("{least}"),
         (Some(least), Some(most)) if most == least + 1 => format!("{least} or {most}"),
         (Some(least), Some(most)) => format!("{least} to {most}"),
         _ => "a list".to_owned(),
@@ -326,6 +358,15 @@ mod tests {
         assert_eq!(pointers, ["/scenario/situation", "/soul", "/voice"]);
         assert_eq!(validate_output(Kind::Audit, &[], &json!({"findings": []})), []);
         assert_eq!(validate_output(Kind::ConsistencyCheck, &[], &json!({}))[0].pointer, "/contradictions");
+    }
+
+    #[test]
+    fn the_form_is_one_line_and_asks_for_the_relation_before_the_name() {
+        let schema = prompt_schema(Kind::Draft, &[Layer::Relations, Layer::Scenario], NOTHING);
+        assert_eq!(
+            form(&schema),
+            r#"{"relations":[{"relation":"…","name":"…","feeling":"…","description":"…"},…],"scenario":{"setting":"…","situation":"…"}}"#
+        );
     }
 
     #[test]

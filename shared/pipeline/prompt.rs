@@ -95,7 +95,7 @@ impl Pipeline {
         let schema = output::prompt_schema(step.kind, &read.layers, settled);
         Ok(CompletionRequest {
             role,
-            messages: messages(prompt, &context(&read)).map_err(Error::internal)?,
+            messages: messages(prompt, &context(&read, &schema)).map_err(Error::internal)?,
             schema: Some(OutputSchema { name: step.name.clone(), schema }),
             max_tokens: self.max_tokens(step, &read),
             temperature: step.temperature,
@@ -128,7 +128,7 @@ fn completed(inputs: &Value, step: &Step, layers: &[Layer]) -> Value {
 }
 
 /// The values that templates use. Layers at hand are told by `current` or `lines`; the others by `persona`.
-fn context(inputs: &Inputs) -> Value {
+fn context(inputs: &Inputs, schema: &Value) -> Value {
     let settled = Settled { facts: &inputs.facts, persona: &inputs.persona };
     let empty = Map::new();
     let persona = inputs.persona.as_object().unwrap_or(&empty);
@@ -152,6 +152,7 @@ fn context(inputs: &Inputs) -> Value {
         "layers": inputs.layers,
         "age": settled.oldest(),
         "outlines": outlines,
+        "form": output::form(schema),
         "persona": others,
         "current": Value::Object(current.clone()).to_string(),
         "lines": lines(shown),

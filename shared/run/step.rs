@@ -9,7 +9,7 @@ use super::{
     ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted},
 };
 use crate::{
-    consistency::{self, Facts, Report, Subject, Terms},
+    consistency::{self, Contradiction, Facts, Mended, Report, Subject, Terms},
     error::{Code, Detail, Error},
     id::KeyId,
     key::Mode,
@@ -268,69 +268,85 @@ impl Work<'_> {
     }
 
     async fn check(&mut self) -> Result<Outcome, Halt> {
-        let so_far = self.layers_so_far();
-        let layers = self.whole(&so_far)?;
+        let layers = self.whole(&self.layers_so_far())?;
         let mut report = self.report(&layers);
-        if self.step.judge && self.source.offers(Role::Judge) {
-            report = report.with_judged(self.judge(&layers).await?);
+        let mut contradictions = Vec::new();
+        let asks = self.step.judge && self.source.offers(Role::Judge);
+        if asks {
+            contradictions = self.judge(&layers).await?;
+            report = report.with_judged(consistency::verify(&contradictions, &layers));
         }
         let violations = json!(report.details());
-        let mut outcome = Outcome::done(json!({"report": report}));
+        let mut outcome =
+            Outcome::done(json!({"report": report, "judged": asks, "contradictions": contradictions}));
         outcome.events.push(EventBody::check_completed(report.score, &violations));
         Ok(outcome)
     }
 
-    async fn judge(&mut self, layers: &Layers) -> Result<consistency::Verified, Halt> {
+    async fn judge(&mut self, layers: &Layers) -> Result<Vec<Contradiction>, Halt> {
         let mut inputs = self.inputs(&[]);
         inputs["persona"] = layers.to_value();
         let request = self.pipeline.render(self.step, &inputs)?;
         let found = self.ask(request, &[]).await?;
-        let contradictions: Vec<consistency::Contradiction> =
-            serde_json::from_value(found["contradictions"].clone()).map_err(Error::internal)?;
-        Ok(consistency::verify(&contradictions, layers))
+        Ok(serde_json::from_value(found["contradictions"].clone()).map_err(Error::internal)?)
     }
 
+    /// What the judge found, as far as the text still bears it out.
+    fn judged(&self, report: Report, layers: &Layers) -> Result<Report, Halt> {
+        let checked = self.pipeline.step_of_kind(Kind::ConsistencyCheck);
+        let output = checked.and_then(|step| self.data.outputs.get(&step.name));
+        let output = output.ok_or_else(|| Error::internal("no consistency check to repair by"))?;
+        let found: Vec<Contradiction> =
+            serde_json::from_value(output["contradictions"].clone()).map_err(Error::internal)?;
+        let judged = output["judged"] == true;
+        Ok(if judged { report.with_judged(consistency::verify(&found, layers)) } else { report })
+    }
+
+    /// Makes the rules hold where a small change does: a word struck from a list, a namesake left out.
+    fn mend(&self, layers: &mut Layers) -> Vec<Mended> {
+        // The documented trigger of this failure must fail.
+        if self.triggered(sandbox::Trigger::SchemaViolation) {
+            return Vec::new();
+        }
+        let facts = self.facts();
+        consistency::mend(layers, &self.terms(&facts))
+    }
+
+    /// Small changes first; what they do not mend, the model writes again, once; what remains fails the run.
     async fn repair(&mut self) -> Result<Outcome, Halt> {
-        let checked = self
-            .pipeline
-            .step_of_kind(Kind::ConsistencyCheck)
-            .and_then(|step| self.data.outputs.get(&step.name));
-        let report: Report = checked
-            .map(|output| serde_json::from_value(output["report"].clone()))
-            .transpose()
-            .map_err(Error::internal)?
-            .ok_or_else(|| Error::internal("no consistency report to repair by"))?;
-        if report.passed() {
+        let mut layers = self.whole(&self.layers_so_far())?;
+        if self.judged(self.report(&layers), &layers)?.passed() {
             return Ok(Outcome::skipped());
         }
-        let violated = report.layers_to_repair();
-        let mut inputs = self.inputs(&violated);
-        inputs["violations"] = json!(report.details());
-        let request = self.pipeline.render(self.step, &inputs)?;
-        let written = self.ask(request, &violated).await?;
-        let mut all = self.layers_so_far();
-        for (layer, value) in written.as_object().into_iter().flatten() {
-            all[layer] = value.clone();
+        let mut mended = self.mend(&mut layers);
+        let mut report = self.judged(self.report(&layers), &layers)?;
+        if !report.passed() {
+            let violated = report.layers_to_repair();
+            let mut inputs = self.inputs(&violated);
+            inputs["violations"] = json!(report.details());
+            inputs["persona"] = layers.to_value();
+            let request = self.pipeline.render(self.step, &inputs)?;
+            let written = self.ask(request, &violated).await?;
+            let mut all = layers.to_value();
+            for (layer, value) in written.as_object().into_iter().flatten() {
+                all[layer] = value.clone();
+            }
+            layers = self.whole(&all)?;
+            mended.extend(self.mend(&mut layers));
+            report = self.judged(self.report(&layers), &layers)?;
         }
-        let mut layers = self.whole(&all)?;
-        let mut mended = Vec::new();
-        if !self.triggered(sandbox::Trigger::SchemaViolation) {
-            let facts = self.facts();
-            mended = consistency::mend(&mut layers, &self.terms(&facts));
-        }
-        let after = self.report(&layers);
-        if let Some(error) = after.error() {
+        if let Some(error) = report.error() {
             return Err(Halt::Failed(error));
         }
         let mut outcome =
-            Outcome::done(json!({"layers": layers.to_value(), "mended": mended, "report": after}));
-        outcome.events.push(EventBody::check_completed(after.score, &json!([])));
+            Outcome::done(json!({"layers": layers.to_value(), "mended": mended, "report": report}));
+        outcome.events.push(EventBody::check_completed(report.score, &json!([])));
         Ok(outcome)
     }
 
     async fn finalize(&mut self) -> Result<Outcome, Halt> {
         let layers = self.whole(&self.layers_so_far())?;
-        let report = self.report(&layers);
+        let report = self.judged(self.report(&layers), &layers)?;
         if let Some(error) = report.error() {
             return Err(Halt::Failed(error));
         }
