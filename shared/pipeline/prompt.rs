@@ -93,15 +93,13 @@ impl Pipeline {
         }
         let settled = Settled { facts: &read.facts, persona: &read.persona };
         let schema = output::prompt_schema(step.kind, &read.layers, settled);
+        let messages = messages(prompt, &context(&read, &schema)).map_err(Error::internal)?;
         Ok(CompletionRequest {
-            role,
-            messages: messages(prompt, &context(&read, &schema)).map_err(Error::internal)?,
             schema: Some(OutputSchema { name: step.name.clone(), schema }),
-            max_tokens: self.max_tokens(step, &read),
             temperature: step.temperature,
             seed: read.seed,
-            stop: Vec::new(),
             inputs: completed(inputs, step, &read.layers),
+            ..CompletionRequest::new(role, messages, self.max_tokens(step, &read))
         })
     }
 
@@ -226,7 +224,7 @@ fn messages(prompt: &str, context: &Value) -> Result<Vec<Message>, minijinja::Er
     let values = minijinja::Value::deserialize(context).map_err(wrong_values)?;
     let mut rendered = template.render_captured(values)?;
     let mut block = |name| rendered.with_state_mut(|state| state.render_block(name));
-    let message = |role, content: String| Message { role, content: content.trim().to_owned() };
+    let message = |role, content: String| Message::new(role, content.trim());
     Ok(vec![message(Speaker::System, block("system")?), message(Speaker::User, block("user")?)])
 }
 

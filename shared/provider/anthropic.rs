@@ -1,6 +1,6 @@
 //! Anthropic's Messages API.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 use eventsource_stream::Event;
@@ -11,8 +11,8 @@ use futures_util::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, ModerationVerdict, Provider,
-    ProviderError, Speaker, Usage,
+    Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, Message, ModerationVerdict,
+    Provider, ProviderError, Speaker, Tool, ToolCall, ToolChoice, Usage,
     config::{ProviderConfig, StructuredOutput},
     http::{Http, events},
     reading::{Reading, decimal, prompt},
@@ -64,8 +64,16 @@ impl Anthropic {
         if takes_temperature(model) {
             body.insert("temperature".into(), decimal(request.temperature.min(1.0)));
         }
+        if let Some(top_p) = request.top_p.filter(|_| takes_temperature(model)) {
+            body.insert("top_p".into(), decimal(top_p));
+        }
         if !request.stop.is_empty() {
             body.insert("stop_sequences".into(), json!(request.stop));
+        }
+        if !request.tools.is_empty() {
+            let tool = |t: &Tool| json!({"name": t.name, "description": t.description, "input_schema": t.parameters});
+            body.insert("tools".into(), request.tools.iter().map(tool).collect());
+            body.insert("tool_choice".into(), tool_choice(&request.tool_choice));
         }
         if let Some(wanted) = &request.schema {
             match way {
@@ -91,6 +99,15 @@ impl Anthropic {
         }
         merge(&mut body, &self.extra);
         Value::Object(body)
+    }
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!({"type": "auto"}),
+        ToolChoice::None => json!({"type": "none"}),
+        ToolChoice::Required => json!({"type": "any"}),
+        ToolChoice::Named(name) => json!({"type": "tool", "name": name}),
     }
 }
 
@@ -141,34 +158,56 @@ pub(super) struct Conversation<'a> {
     /// The instructions, joined.
     pub(super) system: String,
     /// Who says what; never empty, and the first is the user's.
-    pub(super) turns: Vec<(Speaker, &'a str)>,
+    pub(super) turns: Vec<Cow<'a, Message>>,
 }
 
 impl<'a> Conversation<'a> {
     pub(super) fn of(request: &'a CompletionRequest, way: StructuredOutput) -> Self {
-        let (system, turns): (Vec<_>, Vec<_>) = request
-            .messages
-            .iter()
-            .map(|message| (message.role, message.content.as_str()))
-            .partition(|(role, _)| *role == Speaker::System);
-        let mut system: Vec<String> = system.into_iter().map(|(_, text)| text.to_owned()).collect();
+        let (system, turns): (Vec<_>, Vec<_>) =
+            request.messages.iter().partition(|message| message.role == Speaker::System);
+        let mut system: Vec<String> = system.into_iter().map(|message| message.content.clone()).collect();
         if let (Some(wanted), StructuredOutput::Prompt) = (&request.schema, way) {
             system.push(schema::as_prompt(&wanted.schema));
         }
-        let mut conversation = Self { system: system.join("\n\n"), turns };
-        if conversation.turns.first().is_none_or(|(role, _)| *role != Speaker::User) {
-            conversation.turns.insert(0, (Speaker::User, "Begin."));
+        let mut turns: Vec<_> = turns.into_iter().map(Cow::Borrowed).collect();
+        if turns.first().is_none_or(|first| first.role != Speaker::User) {
+            turns.insert(0, Cow::Owned(Message::new(Speaker::User, "Begin.")));
         }
-        conversation
+        Self { system: system.join("\n\n"), turns }
     }
 
+    /// Results of one answer's calls belong into one message.
     fn messages(&self) -> Value {
-        let said = self.turns.iter().map(|(role, text)| {
-            let role = if *role == Speaker::Assistant { "assistant" } else { "user" };
-            json!({"role": role, "content": text})
-        });
-        said.collect()
+        let mut said: Vec<Value> = Vec::new();
+        for turn in &self.turns {
+            let role = if turn.role == Speaker::Assistant { "assistant" } else { "user" };
+            let results = said.last_mut().filter(|last| last["content"][0]["type"] == "tool_result");
+            match (turn.role, results.and_then(|last| last["content"].as_array_mut())) {
+                (Speaker::Tool, Some(blocks)) => blocks.push(result(turn)),
+                (Speaker::Tool, None) => said.push(json!({"role": role, "content": [result(turn)]})),
+                _ if turn.tool_calls.is_empty() => said.push(json!({"role": role, "content": turn.content})),
+                _ => said.push(json!({"role": role, "content": calling(turn)})),
+            }
+        }
+        said.into()
     }
+}
+
+fn result(message: &Message) -> Value {
+    json!({"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.content})
+}
+
+fn calling(message: &Message) -> Value {
+    let said = (!message.content.is_empty()).then(|| json!({"type": "text", "text": message.content}));
+    let calls = message.tool_calls.iter().map(|call| {
+        json!({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments(&call.arguments)})
+    });
+    said.into_iter().chain(calls).collect()
+}
+
+/// A call's arguments as an object; what a model wrote that is none is left out.
+pub(super) fn arguments(text: &str) -> Value {
+    serde_json::from_str(text).ok().filter(Value::is_object).unwrap_or_else(|| json!({}))
 }
 
 // ---- answers
@@ -180,11 +219,13 @@ impl Provider for Anthropic {
         let answer = self.http.json(self.path, &body, &prompt(request)).await?;
         let mut reading = Reading::new(request);
         reading.usage = usage(None, &answer["usage"]);
-        reading.finish = answer["stop_reason"].as_str().map(finish);
+        let as_tool = by_tool(request, &body);
+        let ended = answer["stop_reason"].as_str().map(finish);
+        reading.finish = if as_tool { ended.map(answered) } else { ended };
         let blocks = answer["content"].as_array().into_iter().flatten();
-        let as_tool = by_tool(&body);
         for block in blocks {
             match block["type"].as_str() {
+                Some("tool_use") if !as_tool => reading.calls.push(call(block, block["input"].to_string())),
                 Some("tool_use") if as_tool => reading.text.push_str(&block["input"].to_string()),
                 Some("text") if !as_tool => {
                     reading.text.push_str(block["text"].as_str().unwrap_or_default());
@@ -207,7 +248,7 @@ impl Provider for Anthropic {
             reading: Reading::new(request),
             http: self.http.clone(),
             prompt: request.messages.iter().map(|message| message.content.clone()).collect(),
-            as_tool: by_tool(&body),
+            as_tool: by_tool(request, &body),
             ended: false,
         };
         Ok(stream::unfold(streaming, Streaming::next).boxed())
@@ -222,8 +263,14 @@ impl Provider for Anthropic {
     }
 }
 
-fn by_tool(body: &Value) -> bool {
-    body.get("tool_choice").is_some()
+/// Whether the answer comes as the input of our own tool.
+fn by_tool(request: &CompletionRequest, body: &Value) -> bool {
+    request.schema.is_some() && request.tools.is_empty() && body.get("tool_choice").is_some()
+}
+
+fn call(block: &Value, arguments: String) -> ToolCall {
+    let text = |key: &str| block[key].as_str().unwrap_or_default().to_owned();
+    ToolCall { id: text("id"), name: text("name"), arguments }
 }
 
 /// Anthropic counts cached prompt tokens beside `input_tokens`, not within. What a later event leaves out stands
@@ -248,8 +295,14 @@ fn finish(reason: &str) -> Finish {
     match reason {
         "max_tokens" | "model_context_window_exceeded" => Finish::Length,
         "refusal" => Finish::ContentFilter,
+        "tool_use" => Finish::ToolCalls,
         _ => Finish::Stop,
     }
+}
+
+/// A call of the tool that carries the answer is the answer's end.
+pub(super) fn answered(finish: Finish) -> Finish {
+    if finish == Finish::ToolCalls { Finish::Stop } else { finish }
 }
 
 struct Streaming {
@@ -286,10 +339,20 @@ impl Streaming {
                 self.reading.usage = usage(self.reading.usage, &event["message"]["usage"]);
                 None
             }
+            Some("content_block_start") if !self.as_tool => {
+                let block = &event["content_block"];
+                if block["type"] == "tool_use" {
+                    self.reading.calls.push(call(block, String::new()));
+                }
+                None
+            }
             Some("content_block_delta") => self.text(&event["delta"]),
             Some("message_delta") => {
                 self.reading.usage = usage(self.reading.usage, &event["usage"]);
                 self.reading.finish = event["delta"]["stop_reason"].as_str().map(finish);
+                if self.as_tool {
+                    self.reading.finish = self.reading.finish.map(answered);
+                }
                 None
             }
             Some("message_stop") => Some(self.end()),
@@ -303,8 +366,13 @@ impl Streaming {
         }
     }
 
-    /// Thoughts, and what is said beside a tool call, are not the answer.
+    /// Thoughts, and what is said beside the tool that carries the answer, are not the answer.
     fn text(&mut self, delta: &Value) -> Option<Result<Chunk, ProviderError>> {
+        if let (false, Some(piece)) = (self.as_tool, delta["partial_json"].as_str())
+            && let Some(call) = self.reading.calls.last_mut()
+        {
+            call.arguments.push_str(piece);
+        }
         let text = match delta["type"].as_str() {
             Some("input_json_delta") if self.as_tool => delta["partial_json"].as_str(),
             Some("text_delta") if !self.as_tool => delta["text"].as_str(),

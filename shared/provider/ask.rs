@@ -141,7 +141,7 @@ pub(super) fn repair(request: &CompletionRequest, bad: &str, problems: &[Detail]
     }
     listed.push_str("Give the whole answer again, corrected, and nothing else.");
     let mut repair = request.clone();
-    repair.messages.push(Message { role: Speaker::Assistant, content: bad.to_owned() });
-    repair.messages.push(Message { role: Speaker::User, content: listed });
+    repair.messages.push(Message::new(Speaker::Assistant, bad));
+    repair.messages.push(Message::new(Speaker::User, listed));
     repair
 }

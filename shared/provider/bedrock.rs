@@ -10,10 +10,11 @@ use aws_sdk_bedrockruntime::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::event_stream::EventReceiver,
     types::{
-        ContentBlock, ContentBlockDelta, ConversationRole, ConverseStreamOutput as Event,
-        InferenceConfiguration, JsonSchemaDefinition, Message, OutputConfig, OutputFormat,
-        OutputFormatStructure, OutputFormatType, SpecificToolChoice, StopReason, SystemContentBlock,
-        TokenUsage, Tool, ToolChoice, ToolConfiguration, ToolInputSchema, ToolSpecification,
+        AnyToolChoice, AutoToolChoice, ContentBlock, ContentBlockDelta, ContentBlockStart, ConversationRole,
+        ConverseStreamOutput as Event, InferenceConfiguration, JsonSchemaDefinition, Message, OutputConfig,
+        OutputFormat, OutputFormatStructure, OutputFormatType, SpecificToolChoice, StopReason,
+        SystemContentBlock, TokenUsage, Tool, ToolChoice, ToolConfiguration, ToolInputSchema,
+        ToolResultBlock, ToolResultContentBlock, ToolSpecification, ToolUseBlock,
         error::ConverseStreamOutputError,
     },
 };
@@ -25,8 +26,8 @@ use tokio::{sync::OnceCell, time::Instant};
 
 use super::{
     Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, ModerationVerdict, OutputSchema,
-    Provider, ProviderError, Speaker, Usage,
-    anthropic::{Conversation, TOOL, takes_temperature, way},
+    Provider, ProviderError, Speaker, ToolCall, Usage,
+    anthropic::{Conversation, TOOL, answered, arguments, takes_temperature, way},
     config::{ProviderConfig, StructuredOutput},
     reading::Reading,
     schema,
@@ -81,6 +82,8 @@ struct Call {
     system: Option<Vec<SystemContentBlock>>,
     messages: Vec<Message>,
     inference: InferenceConfiguration,
+    /// Whether the answer comes as the input of our own tool.
+    by_tool: bool,
     tools: Option<ToolConfiguration>,
     output: Option<OutputConfig>,
 }
@@ -95,25 +98,22 @@ impl Call {
         let conversation = Conversation::of(request, way);
         let system = (!conversation.system.is_empty())
             .then(|| vec![SystemContentBlock::Text(conversation.system.clone())]);
-        let messages: Result<Vec<_>, _> = conversation.turns.iter().map(|turn| message(*turn)).collect();
         let schema = request.schema.as_ref();
+        let carried = schema.filter(|_| way == StructuredOutput::Tool && request.tools.is_empty());
         Ok(Self {
             system,
-            messages: messages.map_err(|error| unbuilt(&error))?,
+            messages: messages(&conversation).map_err(|error| unbuilt(&error))?,
             inference: inference(model, request),
-            tools: match schema.filter(|_| way == StructuredOutput::Tool) {
-                Some(wanted) => Some(tool(wanted).map_err(|error| unbuilt(&error))?),
-                None => None,
+            by_tool: carried.is_some(),
+            tools: match carried {
+                Some(wanted) => Some(carrier(wanted).map_err(|error| unbuilt(&error))?),
+                None => tools(request).map_err(|error| unbuilt(&error))?,
             },
             output: match schema.filter(|_| way == StructuredOutput::JsonSchema) {
                 Some(wanted) => Some(format(wanted).map_err(|error| unbuilt(&error))?),
                 None => None,
             },
         })
-    }
-
-    fn by_tool(&self) -> bool {
-        self.tools.is_some()
     }
 }
 
@@ -123,9 +123,69 @@ fn unbuilt(error: &aws_sdk_bedrockruntime::error::BuildError) -> ProviderError {
     ProviderError::new(Failure::Refused, error.to_string())
 }
 
-fn message((role, text): (Speaker, &str)) -> Built<Message> {
-    let role = if role == Speaker::Assistant { ConversationRole::Assistant } else { ConversationRole::User };
-    Message::builder().role(role).content(ContentBlock::Text(text.to_owned())).build()
+/// Results of one answer's calls belong into one message.
+fn messages(conversation: &Conversation<'_>) -> Built<Vec<Message>> {
+    let mut said: Vec<(ConversationRole, Vec<ContentBlock>)> = Vec::new();
+    for turn in &conversation.turns {
+        let by_model = turn.role == Speaker::Assistant;
+        let role = if by_model { ConversationRole::Assistant } else { ConversationRole::User };
+        match said.last_mut() {
+            Some((_, blocks))
+                if turn.role == Speaker::Tool
+                    && matches!(blocks.first(), Some(ContentBlock::ToolResult(_))) =>
+            {
+                blocks.extend(blocks_of(turn)?);
+            }
+            _ => said.push((role, blocks_of(turn)?)),
+        }
+    }
+    said.into_iter()
+        .map(|(role, blocks)| Message::builder().role(role).set_content(Some(blocks)).build())
+        .collect()
+}
+
+fn blocks_of(turn: &super::Message) -> Built<Vec<ContentBlock>> {
+    if let Some(id) = &turn.tool_call_id {
+        let result = ToolResultBlock::builder()
+            .tool_use_id(id)
+            .content(ToolResultContentBlock::Text(turn.content.clone()))
+            .build()?;
+        return Ok(vec![ContentBlock::ToolResult(result)]);
+    }
+    let mut blocks = Vec::new();
+    if !turn.content.is_empty() || turn.tool_calls.is_empty() {
+        blocks.push(ContentBlock::Text(turn.content.clone()));
+    }
+    for call in &turn.tool_calls {
+        let input = document(&arguments(&call.arguments));
+        let call = ToolUseBlock::builder().tool_use_id(&call.id).name(&call.name).input(input).build()?;
+        blocks.push(ContentBlock::ToolUse(call));
+    }
+    Ok(blocks)
+}
+
+/// The functions that the model may call. Bedrock has no way to forbid them but to leave them out.
+fn tools(request: &CompletionRequest) -> Built<Option<ToolConfiguration>> {
+    if request.tools.is_empty() || request.tool_choice == super::ToolChoice::None {
+        return Ok(None);
+    }
+    let mut configuration = ToolConfiguration::builder();
+    for tool in &request.tools {
+        let specification = ToolSpecification::builder()
+            .name(&tool.name)
+            .description(&tool.description)
+            .input_schema(ToolInputSchema::Json(document(&tool.parameters)))
+            .build()?;
+        configuration = configuration.tools(Tool::ToolSpec(specification));
+    }
+    let choice = match &request.tool_choice {
+        super::ToolChoice::Required => ToolChoice::Any(AnyToolChoice::builder().build()),
+        super::ToolChoice::Named(name) => ToolChoice::Tool(SpecificToolChoice::builder().name(name).build()?),
+        super::ToolChoice::Auto | super::ToolChoice::None => {
+            ToolChoice::Auto(AutoToolChoice::builder().build())
+        }
+    };
+    configuration.tool_choice(choice).build().map(Some)
 }
 
 fn inference(model: &str, request: &CompletionRequest) -> InferenceConfiguration {
@@ -133,12 +193,13 @@ fn inference(model: &str, request: &CompletionRequest) -> InferenceConfiguration
     InferenceConfiguration::builder()
         .max_tokens(i32::try_from(request.max_tokens).unwrap_or(i32::MAX))
         .set_temperature(temperature)
+        .set_top_p(request.top_p.filter(|_| takes_temperature(model)))
         .set_stop_sequences((!request.stop.is_empty()).then(|| request.stop.clone()))
         .build()
 }
 
 /// A tool that must be called and whose input is the answer.
-fn tool(wanted: &OutputSchema) -> Built<ToolConfiguration> {
+fn carrier(wanted: &OutputSchema) -> Built<ToolConfiguration> {
     let specification = ToolSpecification::builder()
         .name(&wanted.name)
         .description(TOOL)
@@ -204,7 +265,7 @@ fn json(document: &Document) -> Value {
 impl Provider for Bedrock {
     async fn complete(&self, model: &str, request: &CompletionRequest) -> Result<Completion, ProviderError> {
         let call = Call::of(self.config.structured_output, model, request)?;
-        let by_tool = call.by_tool();
+        let by_tool = call.by_tool;
         let answer = self
             .client()
             .await
@@ -220,13 +281,19 @@ impl Provider for Bedrock {
             .map_err(|error| failed(&error))?;
         let mut reading = Reading::new(request);
         reading.usage = answer.usage().map(usage);
-        reading.finish = Some(finish(answer.stop_reason()));
+        let ended = finish(answer.stop_reason());
+        reading.finish = Some(if by_tool { answered(ended) } else { ended });
         let said = answer.output().and_then(|output| output.as_message().ok());
         for block in said.map(Message::content).unwrap_or_default() {
             match block {
                 ContentBlock::ToolUse(call) if by_tool => {
                     reading.text.push_str(&json(call.input()).to_string());
                 }
+                ContentBlock::ToolUse(call) => reading.calls.push(ToolCall {
+                    id: call.tool_use_id().to_owned(),
+                    name: call.name().to_owned(),
+                    arguments: json(call.input()).to_string(),
+                }),
                 ContentBlock::Text(text) if !by_tool => reading.text.push_str(text),
                 _ => {}
             }
@@ -241,7 +308,7 @@ impl Provider for Bedrock {
     ) -> Result<CompletionStream, ProviderError> {
         let call = Call::of(self.config.structured_output, model, request)?;
         let deadline = Instant::now() + self.config.timeout();
-        let by_tool = call.by_tool();
+        let by_tool = call.by_tool;
         let answer = self
             .client()
             .await
@@ -292,6 +359,7 @@ fn finish(reason: &StopReason) -> Finish {
     match reason {
         StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => Finish::Length,
         StopReason::ContentFiltered | StopReason::GuardrailIntervened => Finish::ContentFilter,
+        StopReason::ToolUse => Finish::ToolCalls,
         _ => Finish::Stop,
     }
 }
@@ -374,13 +442,30 @@ impl Streaming {
 
     fn read(&mut self, event: &Event) -> Option<Result<Chunk, ProviderError>> {
         let text = match event {
+            Event::ContentBlockStart(start) if !self.by_tool => {
+                if let Some(ContentBlockStart::ToolUse(call)) = start.start() {
+                    self.reading.calls.push(ToolCall {
+                        id: call.tool_use_id().to_owned(),
+                        name: call.name().to_owned(),
+                        arguments: String::new(),
+                    });
+                }
+                return None;
+            }
             Event::ContentBlockDelta(delta) => match delta.delta() {
                 Some(ContentBlockDelta::ToolUse(call)) if self.by_tool => call.input(),
+                Some(ContentBlockDelta::ToolUse(piece)) => {
+                    if let Some(call) = self.reading.calls.last_mut() {
+                        call.arguments.push_str(piece.input());
+                    }
+                    return None;
+                }
                 Some(ContentBlockDelta::Text(text)) if !self.by_tool => text.as_str(),
                 _ => return None,
             },
             Event::MessageStop(stop) => {
-                self.reading.finish = Some(finish(stop.stop_reason()));
+                let ended = finish(stop.stop_reason());
+                self.reading.finish = Some(if self.by_tool { answered(ended) } else { ended });
                 return None;
             }
             Event::Metadata(metadata) => {

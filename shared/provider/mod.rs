@@ -58,6 +58,8 @@ pub enum Speaker {
     User,
     /// The model.
     Assistant,
+    /// A tool, with its result.
+    Tool,
 }
 
 /// One message of a prompt.
@@ -65,8 +67,74 @@ pub enum Speaker {
 pub struct Message {
     /// Who says it.
     pub role: Speaker,
-    /// What is said.
+    /// What is said; a tool's result.
     pub content: String,
+    /// What an assistant's message calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call a tool's message answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// Words without calls.
+    pub fn new(role: Speaker, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
+    }
+
+    /// What an assistant said, and what it calls.
+    pub fn calling(content: impl Into<String>, tool_calls: Vec<ToolCall>) -> Self {
+        Self { tool_calls, ..Self::new(Speaker::Assistant, content) }
+    }
+
+    /// The result of the call with this id.
+    pub fn result(call: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { tool_call_id: Some(call.into()), ..Self::new(Speaker::Tool, content) }
+    }
+}
+
+/// A function that a model may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// 1 to 64 letters, digits, `_` and `-`.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// JSON Schema of its arguments, an object.
+    pub parameters: Value,
+}
+
+/// A model's wish to have a function called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The vendor's id of the call, for its result.
+    pub id: String,
+    /// Which function.
+    pub name: String,
+    /// The arguments as JSON text, as the model wrote it: it may not parse.
+    pub arguments: String,
+}
+
+/// Whether a model may, must, or must not call functions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It may not.
+    None,
+    /// It must call one.
+    Required,
+    /// It must call this one.
+    Named(String),
+}
+
+impl ToolChoice {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// The JSON Schema that the answer must match.
@@ -92,12 +160,21 @@ pub struct CompletionRequest {
     pub max_tokens: u32,
     /// 0 to 2.
     pub temperature: f32,
+    /// Nucleus sampling, 0 to 1; `None` leaves it to the vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f32>,
     /// The run's seed, for vendors that take one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Texts at which the answer ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
+    /// Functions that the model may call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// Whether it may, must, or must not.
+    #[serde(default, skip_serializing_if = "ToolChoice::is_auto")]
+    pub tool_choice: ToolChoice,
     /// The values the prompt was rendered from (`step`, `intent`, `language`, `facts`, finished layers…).
     /// Never sent to a vendor and not recorded; the in-process sandbox writes from them.
     #[serde(skip)]
@@ -105,12 +182,34 @@ pub struct CompletionRequest {
 }
 
 impl CompletionRequest {
+    /// A request of free text with the vendor's own sampling.
+    pub fn new(role: Role, messages: Vec<Message>, max_tokens: u32) -> Self {
+        Self {
+            role,
+            messages,
+            schema: None,
+            max_tokens,
+            temperature: 1.0,
+            top_p: None,
+            seed: None,
+            stop: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            inputs: Value::Null,
+        }
+    }
+
     /// An upper bound of the prompt's tokens: a byte-level tokenizer makes at most one token of a byte,
     /// and each message costs a few more for its frame. The schema counts, since vendors put it into the prompt.
     pub fn prompt_tokens_at_most(&self) -> u64 {
-        let text: usize = self.messages.iter().map(|m| m.content.len() + 16).sum();
+        let calls = |m: &Message| -> usize {
+            m.tool_calls.iter().map(|call| call.id.len() + call.name.len() + call.arguments.len() + 32).sum()
+        };
+        let text: usize = self.messages.iter().map(|m| m.content.len() + calls(m) + 16).sum();
         let schema = self.schema.as_ref().map_or(0, |s| s.schema.to_string().len() + s.name.len());
-        (text + schema + 64) as u64
+        let tool = |t: &Tool| t.name.len() + t.description.len() + t.parameters.to_string().len() + 64;
+        let tools: usize = self.tools.iter().map(tool).sum();
+        (text + schema + tools + 64) as u64
     }
 }
 
@@ -134,10 +233,10 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// An upper bound for a vendor that does not say: a token is at least a byte of what was written, and there
+    /// An upper bound for a vendor that does not say: a token is at least one of the `written` bytes, and there
     /// are no more than were asked for.
-    pub fn at_most(prompt_tokens: u64, written: &str, max_tokens: u32) -> Self {
-        let output = (written.len() as u64).min(u64::from(max_tokens));
+    pub fn at_most(prompt_tokens: u64, written: usize, max_tokens: u32) -> Self {
+        let output = (written as u64).min(u64::from(max_tokens));
         Self { input: prompt_tokens, output, ..Self::default() }
     }
 }
@@ -152,13 +251,17 @@ pub enum Finish {
     Length,
     /// The vendor's own filter cut it.
     ContentFilter,
+    /// It wants functions called.
+    ToolCalls,
 }
 
 /// A finished answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
-    /// The whole text.
+    /// The whole text; may be empty when functions are called.
     pub text: String,
+    /// The functions it wants called.
+    pub tool_calls: Vec<ToolCall>,
     /// What it used; estimated (upper bound) where a vendor does not say.
     pub usage: Usage,
     /// Why it ended.

@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, ModerationVerdict, Provider,
-    ProviderError, Speaker, Usage,
+    Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, Message, ModerationVerdict,
+    Provider, ProviderError, Speaker, Tool, ToolCall, ToolChoice, Usage,
     config::{MaxTokensField, ProviderConfig, StructuredOutput},
     http::{Http, events},
     reading::{Reading, decimal, prompt},
@@ -62,6 +62,9 @@ impl Openai {
         if takes_temperature(model) {
             body.insert("temperature".into(), decimal(request.temperature));
         }
+        if let Some(top_p) = request.top_p {
+            body.insert("top_p".into(), decimal(top_p));
+        }
         if let Some(seed) = request.seed {
             body.insert("seed".into(), seed.into());
         }
@@ -70,6 +73,10 @@ impl Openai {
         }
         if let Some(format) = self.response_format(request) {
             body.insert("response_format".into(), format);
+        }
+        if !request.tools.is_empty() {
+            body.insert("tools".into(), request.tools.iter().map(tool).collect());
+            body.insert("tool_choice".into(), tool_choice(&request.tool_choice));
         }
         if streamed {
             body.insert("stream".into(), true.into());
@@ -83,14 +90,7 @@ impl Openai {
     }
 
     fn messages(&self, request: &CompletionRequest) -> Value {
-        let said = request.messages.iter().map(|message| {
-            let role = match message.role {
-                Speaker::System => "system",
-                Speaker::User => "user",
-                Speaker::Assistant => "assistant",
-            };
-            json!({"role": role, "content": message.content})
-        });
+        let said = request.messages.iter().map(message);
         let in_prompt = matches!(self.structured, StructuredOutput::JsonObject | StructuredOutput::Prompt);
         let shape = request.schema.as_ref().filter(|_| in_prompt);
         let shape =
@@ -112,6 +112,44 @@ impl Openai {
             StructuredOutput::JsonObject => Some(json!({"type": "json_object"})),
             StructuredOutput::Prompt | StructuredOutput::Tool => None,
         }
+    }
+}
+
+fn message(message: &Message) -> Value {
+    let role = match message.role {
+        Speaker::System => "system",
+        Speaker::User => "user",
+        Speaker::Assistant => "assistant",
+        Speaker::Tool => "tool",
+    };
+    let mut said = json!({"role": role, "content": message.content});
+    if !message.tool_calls.is_empty() {
+        let call = |call: &ToolCall| {
+            let function = json!({"name": call.name, "arguments": call.arguments});
+            json!({"id": call.id, "type": "function", "function": function})
+        };
+        said["tool_calls"] = message.tool_calls.iter().map(call).collect();
+        if message.content.is_empty() {
+            said["content"] = Value::Null;
+        }
+    }
+    if let Some(id) = &message.tool_call_id {
+        said["tool_call_id"] = id.as_str().into();
+    }
+    said
+}
+
+fn tool(tool: &Tool) -> Value {
+    let function = json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters});
+    json!({"type": "function", "function": function})
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Required => "required".into(),
+        ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
     }
 }
 
@@ -140,6 +178,7 @@ impl Provider for Openai {
             reading.finish = Some(Finish::ContentFilter);
         }
         reading.text = message["content"].as_str().unwrap_or_default().to_owned();
+        hear_calls(&mut reading.calls, &message["tool_calls"]);
         reading.completion()
     }
 
@@ -220,10 +259,32 @@ fn usage(usage: &Value) -> Option<Usage> {
     })
 }
 
+/// Adds calls, or pieces of them: each piece names its call by `index`; id and name come with the first.
+fn hear_calls(calls: &mut Vec<ToolCall>, said: &Value) {
+    for (place, piece) in said.as_array().into_iter().flatten().enumerate() {
+        let at = piece["index"].as_u64().map_or(place, |index| index as usize);
+        if at > calls.len() {
+            continue;
+        }
+        if at == calls.len() {
+            calls.push(ToolCall { id: String::new(), name: String::new(), arguments: String::new() });
+        }
+        let Some(call) = calls.get_mut(at) else { continue };
+        for (whole, piece) in [
+            (&mut call.id, &piece["id"]),
+            (&mut call.name, &piece["function"]["name"]),
+            (&mut call.arguments, &piece["function"]["arguments"]),
+        ] {
+            whole.push_str(piece.as_str().unwrap_or_default());
+        }
+    }
+}
+
 fn finish(reason: &str) -> Finish {
     match reason {
         "length" | "max_tokens" => Finish::Length,
         "content_filter" => Finish::ContentFilter,
+        "tool_calls" | "function_call" => Finish::ToolCalls,
         _ => Finish::Stop,
     }
 }
@@ -276,6 +337,7 @@ impl Streaming {
         }
         // The model declines in a field of its own.
         self.refused |= choice["delta"]["refusal"].as_str().is_some_and(|text| !text.is_empty());
+        hear_calls(&mut self.reading.calls, &choice["delta"]["tool_calls"]);
         let text = choice["delta"]["content"].as_str().filter(|text| !text.is_empty())?;
         self.reading.text.push_str(text);
         Some(Ok(Chunk::Text(text.to_owned())))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Completion, CompletionRequest, Failure, Finish, ModerationVerdict, Role, Usage,
+    Completion, CompletionRequest, Failure, Finish, ModerationVerdict, Role, ToolCall, Usage,
     ask::{Answer, Ask, Purse, Source, Unanswered, repair},
     router::unavailable,
 };
@@ -62,6 +62,9 @@ pub enum Answered {
     Completion {
         /// The whole text.
         text: String,
+        /// The functions it wanted called.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<ToolCall>,
         /// Why it ended.
         finish: Finish,
     },
@@ -180,7 +183,7 @@ impl Source for Recording {
         let mut heard = Vec::new();
         let mut current = asked.clone();
         while let Some(given) = self.given(&current, &mut heard)? {
-            let Answered::Completion { text, finish } = given else { continue };
+            let Answered::Completion { text, tool_calls, finish } = given else { continue };
             if finish == Finish::ContentFilter {
                 current.clone_from(&asked);
                 continue;
@@ -190,7 +193,7 @@ impl Source for Recording {
                     sink.text(&text).await.map_err(|error| stopped(error, heard.clone()))?;
                 }
                 let usage = heard.last().map(|exchange| exchange.usage).unwrap_or_default();
-                return Ok(told(Completion { text, usage, finish }, heard));
+                return Ok(told(Completion { text, tool_calls, usage, finish }, heard));
             };
             let repaired = digest(&repair(ask.request, &text, &problems));
             let was_repaired = current == asked && self.knows(&repaired);

@@ -254,7 +254,9 @@ impl<'r, 'a> Asking<'r, 'a> {
     ) -> Result<Option<Completion>> {
         let mut asked = Asked::Completion(request.clone());
         for repaired in [false, true] {
-            let Some(Answered::Completion { text, finish }) = self.persist(candidate, &asked).await? else {
+            let Some(Answered::Completion { text, tool_calls, finish }) =
+                self.persist(candidate, &asked).await?
+            else {
                 return Ok(None);
             };
             if finish == Finish::ContentFilter {
@@ -264,7 +266,7 @@ impl<'r, 'a> Asking<'r, 'a> {
             }
             let Err(mut problems) = validate(&text) else {
                 let usage = self.exchanges.last().map(|exchange| exchange.usage).unwrap_or_default();
-                return Ok(Some(Completion { text, usage, finish }));
+                return Ok(Some(Completion { text, tool_calls, usage, finish }));
             };
             self.log_misfit(candidate, request.role, repaired, &problems);
             self.restart().await?;
@@ -442,7 +444,10 @@ impl<'r, 'a> Asking<'r, 'a> {
                     written.push_str(&piece);
                     if let Err(error) = self.pass_on(&piece).await {
                         let prompt = candidate.prompt_tokens_at_most(request);
-                        return Called::Stopped(error, Usage::at_most(prompt, &written, request.max_tokens));
+                        return Called::Stopped(
+                            error,
+                            Usage::at_most(prompt, written.len(), request.max_tokens),
+                        );
                     }
                 }
                 Ok(Chunk::Done(completion)) => {
@@ -519,8 +524,8 @@ impl<'r, 'a> Asking<'r, 'a> {
 }
 
 fn answered(completion: Completion) -> (Answered, Usage) {
-    let Completion { text, usage, finish } = completion;
-    (Answered::Completion { text, finish }, usage)
+    let Completion { text, tool_calls, usage, finish } = completion;
+    (Answered::Completion { text, tool_calls, finish }, usage)
 }
 
 fn worst_case(candidate: &Candidate, asked: &Asked) -> Usd {

@@ -239,7 +239,7 @@ fn answer(call: &Call<'_>) -> Completion {
     let (text, finish) = ended(text, call.request);
     let prompt: usize = call.request.messages.iter().map(|m| m.content.len()).sum();
     let usage = Usage { input: quarter(prompt), output: quarter(text.chars().count()), ..Usage::default() };
-    Completion { text, usage, finish }
+    Completion { text, tool_calls: Vec::new(), usage, finish }
 }
 
 fn spoken(call: &Call<'_>, person: &Person) -> String {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::provider::{Message, OutputSchema};
+use crate::provider::{Message, OutputSchema, ToolChoice};
 
 const LAYERS: [&str; 8] =
     ["identity", "soul", "voice", "history", "relations", "knowledge", "boundaries", "scenario"];
@@ -41,7 +41,7 @@ fn request(step: &str, layers: &[&str], intent: &str, language: &str, seed: u64)
         layers.iter().map(|layer| ((*layer).to_owned(), layer_schema(layer))).collect();
     CompletionRequest {
         role: Role::Draft,
-        messages: vec![Message { role: Speaker::User, content: format!("Write {layers:?}.") }],
+        messages: vec![Message::new(Speaker::User, format!("Write {layers:?}."))],
         schema: Some(OutputSchema {
             name: step.to_owned(),
             schema: json!({"type": "object", "properties": properties, "required": layers, "additionalProperties": false}),
@@ -50,6 +50,9 @@ fn request(step: &str, layers: &[&str], intent: &str, language: &str, seed: u64)
         temperature: 0.7,
         seed: Some(seed),
         stop: Vec::new(),
+        top_p: None,
+        tools: Vec::new(),
+        tool_choice: ToolChoice::Auto,
         inputs: json!({
             "step": step, "layers": layers, "intent": intent, "language": language, "seed": seed,
             "facts": {"name": null, "age": null, "pronouns": null, "occupation": null, "residence": null, "culture": null},
@@ -431,8 +434,8 @@ async fn a_slow_call_takes_its_time_streamed_or_not() {
 fn an_invalid_answer_is_right_at_the_repair_try() {
     let mut request = request("soul_draft", &["soul"], &with(Trigger::InvalidJson), "en", 1);
     assert!(serde_json::from_str::<Value>(&text_of(&request)).is_err());
-    request.messages.push(Message { role: Speaker::Assistant, content: "{".to_owned() });
-    request.messages.push(Message { role: Speaker::User, content: "That was no JSON.".to_owned() });
+    request.messages.push(Message::new(Speaker::Assistant, "{"));
+    request.messages.push(Message::new(Speaker::User, "That was no JSON."));
     assert!(jsonschema::is_valid(&layer_schema("soul"), &json_of(&request)["soul"]));
     assert!(json_of(&intent_parse(&with(Trigger::InvalidJson), "en")).is_object());
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use self::server::{Reply, Server};
 use super::{
     Chunk, Completion, CompletionRequest, CompletionStream, Config, Message, OutputSchema, ProviderError,
-    Purse, Role, Router, Sink, Speaker, router::Patience,
+    Purse, Role, Router, Sink, Speaker, ToolChoice, router::Patience,
 };
 use crate::{
     error::{Code, Detail, Error, Result},
@@ -36,7 +36,7 @@ macro_rules! fixture {
 use fixture;
 
 fn request() -> CompletionRequest {
-    let says = |role, content: &str| Message { role, content: content.to_owned() };
+    let says = |role, content: &str| Message::new(role, content);
     CompletionRequest {
         role: Role::Draft,
         messages: vec![
@@ -58,6 +58,9 @@ fn request() -> CompletionRequest {
         temperature: 0.7,
         seed: Some(42),
         stop: vec!["\n\n\n".to_owned()],
+        top_p: None,
+        tools: Vec::new(),
+        tool_choice: ToolChoice::Auto,
         inputs: Value::Null,
     }
 }
