@@ -13,6 +13,8 @@ pub enum Setting {
     PersonasTable,
     /// Table of runs.
     RunsTable,
+    /// Table of conversations.
+    ConversationsTable,
     /// URL of the queue of steps.
     StepsQueueUrl,
     /// Name of the secret with the model providers.
@@ -27,6 +29,7 @@ impl Setting {
         Self::WorkspacesTable,
         Self::PersonasTable,
         Self::RunsTable,
+        Self::ConversationsTable,
         Self::StepsQueueUrl,
         Self::ProvidersSecret,
         Self::SigningSecret,
@@ -38,6 +41,7 @@ impl Setting {
             Self::WorkspacesTable => "WORKSPACES_TABLE",
             Self::PersonasTable => "PERSONAS_TABLE",
             Self::RunsTable => "RUNS_TABLE",
+            Self::ConversationsTable => "CONVERSATIONS_TABLE",
             Self::StepsQueueUrl => "STEPS_QUEUE_URL",
             Self::ProvidersSecret => "PROVIDERS_SECRET",
             Self::SigningSecret => "SIGNING_SECRET",

@@ -168,6 +168,13 @@ impl Error {
             .with_details(vec![Detail::new(pointer, message)])
     }
 
+    /// `request.invalid` with every problem at once; nothing wrong when there is none.
+    pub fn invalid_all(problems: Vec<Detail>) -> Result<()> {
+        let Some(first) = problems.first() else { return Ok(()) };
+        let param = first.pointer.trim_start_matches('/').replace('/', ".");
+        Err(Self::new(Code::RequestInvalid, first.message.clone()).with_param(param).with_details(problems))
+    }
+
     /// `resource.not_found`; the same text whether unknown, deleted, or another workspace's.
     pub fn not_found(what: &str, id: &str) -> Self {
         let shown: String = id.chars().take(80).collect();

@@ -141,6 +141,8 @@ kinds! {
     PersonaKind, PersonaId, "psn_", "A persona.";
     RunKind, RunId, "run_", "A run.";
     RequestKind, RequestId, "req_", "One API request.";
+    ConversationKind, ConversationId, "conv_", "A conversation.";
+    MessageKind, MessageId, "msg_", "A message of a conversation.";
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod consistency;
+pub mod conversation;
 pub mod cursor;
+pub mod drift;
 pub mod error;
 pub mod id;
 pub mod key;
@@ -17,6 +19,7 @@ pub mod pipeline;
 pub mod provider;
 pub mod queue;
 pub mod run;
+pub mod search;
 pub mod store;
 pub mod tenant;
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use output::validate_output;
+pub(crate) use prompt::write_as_data;
 
 use crate::{
     error::Detail,

@@ -260,7 +260,7 @@ fn environment() -> &'static Environment<'static> {
 }
 
 /// Whatever a value says, it cannot close the tag that it stands in: prompts quote callers as data.
-fn write_as_data(
+pub(crate) fn write_as_data(
     out: &mut minijinja::Output<'_>,
     state: &mut minijinja::State<'_, '_>,
     value: &minijinja::Value,

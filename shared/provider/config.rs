@@ -23,7 +23,7 @@ use super::{
     prices::{self, Price},
     sandbox,
 };
-use crate::money::Usd;
+use crate::{money::Usd, search::SearchConfig};
 
 /// How long a call may take where the configuration does not say.
 const TIMEOUT_SECONDS: u64 = 120;
@@ -243,6 +243,8 @@ pub struct Config {
     pub providers: Vec<ProviderConfig>,
     /// The candidates of each configured role. `audit` and `chat` are as `draft` where they are not given.
     pub roles: HashMap<Role, Vec<Candidate>>,
+    /// The web search that personas may use, where there is one.
+    pub search: Option<SearchConfig>,
 }
 
 #[derive(Deserialize)]
@@ -254,6 +256,8 @@ struct Document {
     roles: BTreeMap<String, Vec<Target>>,
     #[serde(default)]
     prices: Prices,
+    #[serde(default)]
+    search: Option<SearchConfig>,
 }
 
 #[derive(Deserialize, Default)]
@@ -296,7 +300,7 @@ impl Config {
         for role in [Role::Audit, Role::Chat] {
             roles.entry(role).or_insert_with(|| draft.clone());
         }
-        Ok(Self { providers, roles })
+        Ok(Self { providers, roles, search: document.search })
     }
 
     /// The sandbox in every role: test mode.
@@ -311,6 +315,7 @@ impl Config {
         Self {
             providers: vec![ProviderConfig::sandbox()],
             roles: all.map(|role| (role, vec![candidate.clone()])).into(),
+            search: None,
         }
     }
 }

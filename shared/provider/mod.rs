@@ -242,10 +242,11 @@ impl Usage {
 }
 
 /// Why a model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
     /// It was done, or met a stop text.
+    #[default]
     Stop,
     /// It met `max_tokens`.
     Length,
@@ -256,7 +257,7 @@ pub enum Finish {
 }
 
 /// A finished answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Completion {
     /// The whole text; may be empty when functions are called.
     pub text: String,

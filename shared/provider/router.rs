@@ -26,6 +26,7 @@ use super::{
 use crate::{
     error::{Code, Detail, Error, Result},
     money::Usd,
+    search::Search,
 };
 
 /// How much trying one candidate is worth.
@@ -59,6 +60,7 @@ impl Default for Patience {
 pub struct Router {
     vendors: HashMap<String, Vendor>,
     roles: HashMap<Role, Vec<Candidate>>,
+    search: Option<Search>,
     patience: Patience,
 }
 
@@ -107,13 +109,19 @@ impl Router {
         Self {
             vendors: config.providers.into_iter().map(vendor).collect(),
             roles: config.roles,
+            search: config.search.map(Search::new),
             patience: Patience::default(),
         }
     }
 
     /// The sandbox in every role, for workspaces in test mode.
     pub fn sandbox() -> Self {
-        Self::from_config(Config::sandbox())
+        Self { search: Some(Search::simulated()), ..Self::from_config(Config::sandbox()) }
+    }
+
+    /// The web search, where there is one.
+    pub fn search(&self) -> Option<&Search> {
+        self.search.as_ref()
     }
 
     /// The same with another patience.

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The largest seed: integers up to here are exact in every JSON implementation.
-const SEED_MOST: u64 = (1 << 53) - 1;
+pub(crate) const SEED_MOST: u64 = (1 << 53) - 1;
 /// Longest intent, in Unicode scalar values after trimming.
 const INTENT_MOST: usize = 4_000;
 
@@ -162,10 +162,7 @@ impl CreatePersona {
     }
 
     fn check(&self) -> Result<()> {
-        let problems = self.problems();
-        let Some(first) = problems.first() else { return Ok(()) };
-        let param = first.pointer.trim_start_matches('/').replace('/', ".");
-        Err(Error::new(Code::RequestInvalid, first.message.clone()).with_param(param).with_details(problems))
+        Error::invalid_all(self.problems())
     }
 }
 
@@ -252,6 +249,7 @@ async fn begin(
             .map(|step| (step.name.clone(), StepState::pending(step.needs.clone())))
             .collect(),
         persona_id: PersonaId::new(),
+        conversation_id: None,
         slug: draft.slug,
         output_digest: None,
         error: None,

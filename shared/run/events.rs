@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{Error, Usd, id::RunId};
+use crate::{
+    Error, Usd,
+    id::{ConversationId, MessageId, RunId},
+};
 
 /// Most events that one item of the log holds; a reader that resumes within an item looks this far back.
-pub const BATCH_AT_MOST: usize = 32;
+pub const BATCH_AT_MOST: usize = 64;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,39 @@ impl EventBody {
     /// The consistency check has judged.
     pub fn check_completed(score: f64, violations: &Value) -> Self {
         Self::new("check.completed", json!({"score": score, "violations": violations}))
+    }
+
+    /// The persona begins to answer.
+    pub fn message_started(message: MessageId, run: RunId, conversation: Option<ConversationId>) -> Self {
+        Self::new(
+            "message.started",
+            json!({"message_id": message, "run_id": run, "conversation_id": conversation, "role": "assistant"}),
+        )
+    }
+
+    /// More of the answer.
+    pub fn message_delta(piece: &str) -> Self {
+        Self::new("message.delta", json!({"delta": piece}))
+    }
+
+    /// A tool is called; the arguments are the model's.
+    pub fn tool_called(call: &str, tool: &str, arguments: &str) -> Self {
+        Self::new("tool.called", json!({"call_id": call, "tool": tool, "arguments": arguments}))
+    }
+
+    /// A tool has answered.
+    pub fn tool_completed(call: &str, tool: &str, results: usize) -> Self {
+        Self::new("tool.completed", json!({"call_id": call, "tool": tool, "results": results}))
+    }
+
+    /// The answer was measured.
+    pub fn drift_scored(drift: &Value, coherence: f64) -> Self {
+        Self::new("drift.scored", json!({"drift": drift, "coherence": coherence}))
+    }
+
+    /// The answer is whole, and kept.
+    pub fn message_completed(message: Value) -> Self {
+        Self::new("message.completed", message)
     }
 
     /// The end: the persona is there. `data` carries `persona_id` and `total_cost_usd`, and more where it helps.

@@ -7,6 +7,7 @@ mod ledger;
 mod step;
 mod tail;
 
+pub(crate) use create::SEED_MOST;
 pub use create::{CreatePersona, Overrides, ReplayRequest, Started, cancel, create, replay, wait_seconds};
 pub use engine::{Engine, reap};
 pub use tail::Tail;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use crate::{
     Usd,
     error::StoredError,
-    id::{KeyId, PersonaId, RunId},
+    id::{ConversationId, KeyId, PersonaId, RunId},
     key::Mode,
     money::micros,
 };
@@ -210,6 +211,9 @@ pub struct Run {
     pub steps: BTreeMap<String, StepState>,
     /// The persona it makes; named from the start so that every write can be repeated.
     pub persona_id: PersonaId,
+    /// The conversation that it is a turn of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<ConversationId>,
     /// The slug its creator asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,

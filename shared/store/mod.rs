@@ -3,6 +3,7 @@
 //! Keys of items are made here and nowhere else; each partition begins with the workspace.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that talks to DynamoDB")]
 
+pub mod conversations;
 pub mod keys;
 pub mod personas;
 pub mod runs;
@@ -21,7 +22,7 @@ use aws_sdk_dynamodb::{
         retry::RetryConfig, timeout::TimeoutConfig,
     },
     error::{BoxError, ProvideErrorMetadata, SdkError},
-    types::{AttributeValue, TransactWriteItem},
+    types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest},
 };
 use backon::{ExponentialBuilder, Retryable};
 use serde::{Serialize, de::DeserializeOwned};
@@ -187,6 +188,60 @@ impl Store {
         }
     }
 
+    /// Many items by key, in any order; what does not exist is left out.
+    async fn batch<T: DeserializeOwned>(&self, table: Setting, keys: Vec<Item>) -> Result<Vec<T>> {
+        self.batch_items(table, keys).await?.into_iter().map(from_item).collect()
+    }
+
+    async fn batch_items(&self, table: Setting, mut keys: Vec<Item>) -> Result<Vec<Item>> {
+        let table = table.read()?;
+        let mut items = Vec::new();
+        while !keys.is_empty() {
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(keys.split_off(keys.len().saturating_sub(100))))
+                .consistent_read(true)
+                .build()
+                .map_err(Error::internal)?;
+            let answer =
+                self.client.batch_get_item().request_items(&table, wanted).send().await.map_err(storage)?;
+            items.extend(answer.responses.unwrap_or_default().remove(&table).unwrap_or_default());
+            let missed = answer.unprocessed_keys.unwrap_or_default().remove(&table);
+            keys.extend(missed.map(|rest| rest.keys).unwrap_or_default());
+        }
+        Ok(items)
+    }
+
+    /// Deletes every item of a partition. Safe to repeat.
+    async fn delete_partition(&self, table: Setting, pk: &str) -> Result<()> {
+        let table = table.read()?;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&table)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", text(pk))
+                .projection_expression("sk")
+                .consistent_read(true)
+                .limit(25)
+                .send()
+                .await
+                .map_err(storage)?;
+            let keys: Vec<Item> =
+                page.items.unwrap_or_default().iter().map(|item| primary_key(pk, &sort_key(item))).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let deletes = keys.into_iter().map(|key| {
+                let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+                Ok(WriteRequest::builder().delete_request(delete).build())
+            });
+            let deletes: Vec<WriteRequest> = deletes.collect::<Result<_>>()?;
+            // What a batch leaves out, the next page finds again.
+            self.client.batch_write_item().request_items(&table, deletes).send().await.map_err(storage)?;
+        }
+    }
+
     /// All or nothing. Conflicts with other writers are tried again; a failed condition is the caller's to read.
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), Refused> {
         let attempt = || async {
@@ -320,4 +375,30 @@ fn to_item<T: Serialize>(pk: &str, sk: &str, value: &T) -> Result<Item> {
 
 fn to_attribute<T: Serialize>(value: &T) -> Result<AttributeValue> {
     serde_dynamo::to_attribute_value(value).map_err(|error| Error::internal(format!("not storable: {error}")))
+}
+
+/// Bytes as DynamoDB's binary type; serde's own way with `Vec<u8>` is a list of numbers.
+mod bytes {
+    use serde::{Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl de::Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+            fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
 }

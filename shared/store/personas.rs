@@ -58,6 +58,50 @@ impl PersonaEntry {
     }
 }
 
+/// What a turn needs of a persona.
+#[derive(Debug, Default)]
+pub struct ToSpeak {
+    /// Whether the persona still is.
+    pub exists: bool,
+    /// The pinned version, where it was asked for.
+    pub version: Option<PersonaEntry>,
+    /// The vectors of its samples, where they were asked for and kept before.
+    pub vectors: Option<SampleVectors>,
+}
+
+/// The vectors of a version's samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleVectors {
+    /// The embedding model that made them; those of another cannot be compared.
+    pub model: String,
+    /// One for each of `drift::Yardstick::texts`.
+    pub vectors: Vec<Vec<f32>>,
+}
+
+/// Vectors as little-endian numbers of four bytes, one after the other.
+#[derive(Debug, Serialize, Deserialize)]
+struct VectorsItem {
+    model: String,
+    dimensions: usize,
+    #[serde(with = "super::bytes")]
+    numbers: Vec<u8>,
+}
+
+impl VectorsItem {
+    fn packed(vectors: &SampleVectors) -> Self {
+        let numbers = vectors.vectors.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
+        let dimensions = vectors.vectors.first().map_or(0, Vec::len);
+        Self { model: vectors.model.clone(), dimensions, numbers }
+    }
+
+    fn unpacked(self) -> SampleVectors {
+        let number = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+        let rows = self.numbers.chunks_exact(4 * self.dimensions.max(1));
+        let vectors = rows.map(|row| row.chunks_exact(4).map(number).collect()).collect();
+        SampleVectors { model: self.model, vectors }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct SlugItem {
     persona_id: PersonaId,
@@ -74,6 +118,10 @@ fn list_partition(tenant: &Tenant) -> String {
 
 fn slug_partition(tenant: &Tenant, slug: &str) -> String {
     format!("WS#{}#SLUG#{slug}", tenant.workspace())
+}
+
+fn vectors_key(version: u64) -> String {
+    format!("VEC#{version:010}")
 }
 
 fn version_key(version: u64) -> String {
@@ -144,6 +192,49 @@ impl Store {
         self.get(Setting::PersonasTable, &partition(tenant, persona), &sk).await
     }
 
+    /// What a turn needs of a persona, one request: whether it still is, and, unless the caller has compiled them
+    /// before, the pinned version and the vectors of its samples under one embedding model.
+    pub async fn persona_to_speak(
+        &self,
+        tenant: &Tenant,
+        persona: PersonaId,
+        version: u64,
+        parts: bool,
+    ) -> Result<ToSpeak> {
+        let pk = partition(tenant, persona);
+        let mut keys = vec![primary_key(&pk, "DOC")];
+        if parts {
+            keys.push(primary_key(&pk, &version_key(version)));
+            keys.push(primary_key(&pk, &vectors_key(version)));
+        }
+        let mut found = ToSpeak::default();
+        for item in self.batch_items(Setting::PersonasTable, keys).await? {
+            let sk = super::sort_key(&item);
+            if sk == "DOC" {
+                found.exists = true;
+            } else if sk == vectors_key(version) {
+                let stored: VectorsItem = super::from_item(item)?;
+                found.vectors = Some(stored.unpacked());
+            } else {
+                found.version = Some(super::from_item(item)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The write that keeps the vectors of a version's samples; it belongs into the transaction that ends a turn.
+    pub fn vectors_write(
+        &self,
+        tenant: &Tenant,
+        persona: PersonaId,
+        version: u64,
+        vectors: &SampleVectors,
+    ) -> Result<TransactWriteItem> {
+        let item =
+            to_item(&partition(tenant, persona), &vectors_key(version), &VectorsItem::packed(vectors))?;
+        put(&Setting::PersonasTable.read()?, item)
+    }
+
     /// Whose slug this is.
     pub async fn persona_id_of_slug(&self, tenant: &Tenant, slug: &str) -> Result<Option<PersonaId>> {
         let owner: Option<SlugItem> =
@@ -178,8 +269,9 @@ impl Store {
             gone(&list_partition(tenant), &entry.id.to_string())?,
             gone(&slug_partition(tenant, &entry.slug), "SLUG")?,
         ];
-        for version in (1..=entry.version).rev().take(90) {
+        for version in (1..=entry.version).rev().take(45) {
             writes.push(gone(&pk, &version_key(version))?);
+            writes.push(gone(&pk, &vectors_key(version))?);
         }
         match self.transact(writes).await {
             Ok(()) => Ok(true),

@@ -4,8 +4,8 @@
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
     types::{
-        AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
-        TransactWriteItem, Update,
+        AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+        Update,
     },
 };
 use backon::Retryable;
@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Item, Page, Refused, Store, contention, from_item, is_contended, number, primary_key, storage, text,
-    to_attribute, to_item,
+    Item, Page, Refused, Store, contention, conversations::TurnEnd, from_item, is_contended, number,
+    primary_key, storage, text, to_attribute, to_item,
 };
 use crate::{
     Usd,
@@ -53,8 +53,11 @@ pub struct RunEntry {
     pub kind: RunKind,
     /// As of its creation or its end; a run that goes on says `queued`.
     pub status: RunStatus,
-    /// The persona it makes or edits.
+    /// The persona it makes, edits, or speaks as.
     pub persona_id: crate::id::PersonaId,
+    /// The conversation that it is a turn of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<crate::id::ConversationId>,
 }
 
 /// What came of claiming a step.
@@ -128,6 +131,19 @@ pub struct StepResult {
     pub cached: bool,
 }
 
+/// What a new run writes.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// The header.
+    pub run: &'a Run,
+    /// What the caller asked for.
+    pub input: &'a Value,
+    /// Its first events.
+    pub events: &'a [EventBody],
+    /// When the reaper looks at it first, milliseconds since the epoch.
+    pub due_millis: i64,
+}
+
 /// How a run ends well.
 #[derive(Debug, Clone, Default)]
 pub struct RunResult {
@@ -152,6 +168,11 @@ impl EventLog {
     /// A log whose last number is at least `last`.
     pub fn new(tenant: Tenant, run: RunId, last: u64) -> Self {
         Self { tenant, run, last, closed: false }
+    }
+
+    /// Whose log it is.
+    pub fn tenant(&self) -> Tenant {
+        self.tenant
     }
 
     /// Whether the terminal event is written: nothing may follow.
@@ -208,29 +229,8 @@ struct StoredData {
 
 #[derive(Debug, Deserialize)]
 struct StoredPart {
-    #[serde(with = "serde_bytes_vec")]
+    #[serde(deserialize_with = "super::bytes::deserialize")]
     body: Vec<u8>,
-}
-
-mod serde_bytes_vec {
-    use serde::{Deserializer, de};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-        impl de::Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-            fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
-            }
-        }
-        deserializer.deserialize_byte_buf(Bytes)
-    }
 }
 
 /// A run that the reaper must look at.
@@ -286,20 +286,8 @@ impl Store {
         first: EventBody,
         due_millis: i64,
     ) -> Result<bool> {
-        let table = Setting::RunsTable.read()?;
-        let pk = partition(tenant, run.id);
-        let mut header = to_item(&pk, "RUN", run)?;
-        header.insert("active_shard".into(), text(shard(run.id)));
-        header.insert("active_due".into(), number(due_millis));
-        header.insert("expires_at".into(), number(expiry(&run.created_at)));
-        let data = DataItem { json: input.to_string() };
-        let log = EventLog::new(*tenant, run.id, 0);
-        let mut writes = vec![
-            put_new(&table, header)?,
-            put(&table, to_item(&pk, "DATA#INPUT", &data)?)?,
-            put(&table, log.item(&[first], &run.created_at)?)?,
-            put(&table, to_item(&list_partition(tenant), &run.id.to_string(), &entry(run))?)?,
-        ];
+        let opening = Opening { run, input, events: std::slice::from_ref(&first), due_millis };
+        let mut writes = self.opening_writes(tenant, &opening)?;
         if let Some(slug) = &run.slug {
             writes.push(super::personas::reserve_slug(tenant, slug, run)?);
         }
@@ -308,6 +296,65 @@ impl Store {
             Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 4) => Ok(false),
             Err(refused) => Err(refused.into_error()),
         }
+    }
+
+    /// What brings a run into being: header, input, first events, list entry.
+    pub(super) fn opening_writes(
+        &self,
+        tenant: &Tenant,
+        opening: &Opening<'_>,
+    ) -> Result<Vec<TransactWriteItem>> {
+        let table = Setting::RunsTable.read()?;
+        let run = opening.run;
+        let pk = partition(tenant, run.id);
+        let mut header = to_item(&pk, "RUN", run)?;
+        header.insert("active_shard".into(), text(shard(run.id)));
+        header.insert("active_due".into(), number(opening.due_millis));
+        header.insert("expires_at".into(), number(expiry(&run.created_at)));
+        let data = DataItem { json: opening.input.to_string() };
+        let log = EventLog::new(*tenant, run.id, 0);
+        Ok(vec![
+            put_new(&table, header)?,
+            put(&table, to_item(&pk, "DATA#INPUT", &data)?)?,
+            put(&table, log.item(opening.events, &run.created_at)?)?,
+            put(&table, to_item(&list_partition(tenant), &run.id.to_string(), &entry(run))?)?,
+        ])
+    }
+
+    /// What ends a run that one process has made from beginning to end: the first write fails if another ended it.
+    pub(super) fn closing_writes(
+        &self,
+        log: &mut EventLog,
+        end: &TurnEnd<'_>,
+    ) -> Result<Vec<TransactWriteItem>> {
+        let table = Setting::RunsTable.read()?;
+        let (tenant, run) = (log.tenant, end.run);
+        let pk = partition(&tenant, run.id);
+        let mut header = to_item(&pk, "RUN", run)?;
+        header.insert("expires_at".into(), number(expiry(&run.created_at)));
+        let header = Put::builder()
+            .table_name(&table)
+            .set_item(Some(header))
+            .condition_expression("#status = :running")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":running", text("running"))
+            .build()
+            .map_err(Error::internal)?;
+        let output = DataItem { json: end.output.to_string() };
+        let mut writes = vec![
+            TransactWriteItem::builder().put(header).build(),
+            put(&table, to_item(&list_partition(&tenant), &run.id.to_string(), &entry(run))?)?,
+            put(&table, to_item(&pk, &data_key("reply"), &output)?)?,
+        ];
+        for batch in end.events.chunks(BATCH_AT_MOST) {
+            writes.push(put_new(&table, log.item(batch, &run.updated_at)?)?);
+            log.wrote(batch);
+        }
+        for (step, recording) in end.recordings {
+            let held = Held { run: run.id, step: (*step).to_owned(), attempt: 1 };
+            writes.extend(self.recording_writes(&tenant, &held, Some(recording))?);
+        }
+        Ok(writes)
     }
 
     /// The header.
@@ -362,36 +409,11 @@ impl Store {
     ) -> Result<Page<Run>> {
         let page: Page<RunEntry> =
             self.page(Setting::RunsTable, &list_partition(tenant), after, limit, keep).await?;
-        let mut headers =
-            self.run_headers(tenant, page.items.iter().map(|(_, entry)| entry.id).collect()).await?;
+        let keys = page.items.iter().map(|(_, entry)| primary_key(&partition(tenant, entry.id), "RUN"));
+        let mut headers: Vec<Run> = self.batch(Setting::RunsTable, keys.collect()).await?;
         headers.sort_by_key(|run| std::cmp::Reverse(run.id));
         let items = headers.into_iter().map(|run| (run.id.to_string(), run)).collect();
         Ok(Page { items, next: page.next })
-    }
-
-    async fn run_headers(&self, tenant: &Tenant, runs: Vec<RunId>) -> Result<Vec<Run>> {
-        if runs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let table = Setting::RunsTable.read()?;
-        let mut keys: Vec<Item> =
-            runs.iter().map(|run| primary_key(&partition(tenant, *run), "RUN")).collect();
-        let mut headers = Vec::new();
-        while !keys.is_empty() {
-            let wanted = KeysAndAttributes::builder()
-                .set_keys(Some(keys.split_off(keys.len().saturating_sub(100))))
-                .consistent_read(true)
-                .build()
-                .map_err(Error::internal)?;
-            let answer =
-                self.client.batch_get_item().request_items(&table, wanted).send().await.map_err(storage)?;
-            for item in answer.responses.unwrap_or_default().remove(&table).unwrap_or_default() {
-                headers.push(from_item(item)?);
-            }
-            let missed = answer.unprocessed_keys.unwrap_or_default().remove(&table);
-            keys.extend(missed.map(|rest| rest.keys).unwrap_or_default());
-        }
-        Ok(headers)
     }
 
     /// Takes a step for this worker until the lease ends.
@@ -979,7 +1001,13 @@ fn refused_claim(run: Run, step: &str) -> Claim {
 }
 
 fn entry(run: &Run) -> RunEntry {
-    RunEntry { id: run.id, kind: run.kind, status: run.status, persona_id: run.persona_id }
+    RunEntry {
+        id: run.id,
+        kind: run.kind,
+        status: run.status,
+        persona_id: run.persona_id,
+        conversation_id: run.conversation_id,
+    }
 }
 
 fn active_run(item: &Item) -> Option<ActiveRun> {

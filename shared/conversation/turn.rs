@@ -1,0 +1,890 @@
+//! A turn: one message and its answer, as a run. It is begun (claimed, read, written), then spoken: the model is asked
+//! inside the function itself, no queue lies on the way, and one transaction ends it.
+//!
+//! Whoever listens may go: the answer is made and kept all the same.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use rand::RngExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    Author, Character, Conversation, DriftPolicy, Message, Report, Summary,
+    memory::{READ, Window},
+    prompt::{self, Scene},
+    tools,
+};
+use crate::{
+    Usd,
+    app::App,
+    drift::{Heard, Scored, Smoothed, Verdict, Yardstick},
+    error::{Code, Detail, Error, Result},
+    id::{ConversationId, MessageId, PersonaId, RunId},
+    key::Caller,
+    moderation,
+    provider::{
+        self, Ask, Completion, CompletionRequest, Exchange, Purse, Role, Router, Sink, Source, Tool,
+        ToolChoice, Unanswered, anything,
+    },
+    run::{
+        PipelineRef, Run, RunKind, RunStatus, StepState, StepStatus,
+        events::{Event, EventBody},
+    },
+    store::{
+        Store,
+        conversations::{Expected, TurnClaim, TurnEnd},
+        personas::SampleVectors,
+        runs::{EventLog, Opening},
+    },
+    tenant::Tenant,
+};
+
+/// How long a turn may take; a conversation is not held longer by one that was lost.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+/// After this a turn that shows no sign of life has died: a little more than the function's own timeout.
+const LOST_AFTER: Duration = Duration::from_secs(310);
+/// How long the end of a turn waits for notes that are still being written, besides the answer itself.
+const NOTES_PATIENCE: Duration = Duration::from_secs(2);
+/// Tokens of an answer, at most.
+const ANSWER_TOKENS: u32 = 700;
+/// The longest message, in characters.
+const MESSAGE_MOST: usize = 8_000;
+const TEMPERATURE: f32 = 0.8;
+
+/// Body of `POST /v1/chat/conversations/{conversation}/messages`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Say {
+    /// Whom it is said to; may be left out, and may not be another than the conversation's.
+    #[serde(default)]
+    pub persona_id: Option<String>,
+    /// What is said.
+    pub message: String,
+    /// Tools that the persona may use.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Whether the answer comes as events.
+    #[serde(default)]
+    pub stream: bool,
+    /// Hard cost cap of the turn.
+    #[serde(default)]
+    pub budget_usd: Option<Usd>,
+    /// Reproducibility seed.
+    #[serde(default)]
+    pub seed: Option<u64>,
+}
+
+impl Say {
+    fn check(&self) -> Result<()> {
+        let mut problems = Vec::new();
+        let length = self.message.trim().chars().count();
+        if length == 0 {
+            problems.push(Detail::new("/message", "The message is empty. Say something."));
+        } else if length > MESSAGE_MOST {
+            let message = format!(
+                "The message has {length} characters; at most {MESSAGE_MOST} are allowed. Shorten it."
+            );
+            problems.push(Detail::new("/message", message));
+        }
+        if self.budget_usd.is_some_and(|budget| budget <= Usd::ZERO) {
+            problems.push(Detail::new("/budget_usd", "budget_usd is not above 0. Leave it out for no cap."));
+        }
+        Error::invalid_all(problems)
+    }
+}
+
+/// A turn that has begun: it is written, and the model is not asked yet.
+pub struct Turn {
+    app: App,
+    run: Run,
+    log: EventLog,
+    begun: Instant,
+    character: Arc<Character>,
+    vectors: Option<SampleVectors>,
+    /// The conversation and the window on it; none for a completion of its own.
+    talk: Option<Talk>,
+    message: String,
+    request: CompletionRequest,
+    notes: Option<String>,
+    /// Whether calls of functions are answered here (the persona's tools) or by the caller.
+    own_tools: bool,
+    regenerates: bool,
+    reply_id: MessageId,
+    purse: TurnPurse,
+}
+
+struct Talk {
+    conversation: Conversation,
+    window: Window,
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    /// The run.
+    pub run: RunId,
+    /// The conversation, where there is one.
+    pub conversation: Option<ConversationId>,
+    /// The persona's message.
+    pub message: Message,
+    /// Functions that the caller is to call.
+    pub tool_calls: Vec<provider::ToolCall>,
+    /// Why the answer ended.
+    pub finish: provider::Finish,
+}
+
+impl Spoken {
+    /// The answer of section 7 of the contract.
+    pub fn to_object(&self) -> Value {
+        let mut object = json!({
+            "message_id": self.message.id, "object": "message", "role": "assistant",
+            "content": self.message.content,
+        });
+        if let (Some(report), Some(fields)) = (&self.message.report, object.as_object_mut()) {
+            fields.extend(report.fields());
+        }
+        object["run_id"] = json!(self.run);
+        object["conversation_id"] = json!(self.conversation);
+        object["created_at"] = json!(self.message.created_at);
+        object
+    }
+}
+
+/// Begins a turn of a conversation. Everything that can be wrong with the call is said here.
+pub async fn begin(
+    app: &App,
+    caller: &Caller,
+    id: ConversationId,
+    say: Say,
+    trace_id: Option<String>,
+) -> Result<Turn> {
+    say.check()?;
+    let tools = tools::chosen(app, caller.mode, &say.tools).await?;
+    moderate(&say.message)?;
+    let run = RunId::new();
+    let conversation = claim(app, caller, id, run, say.persona_id.as_deref()).await?;
+    let claimed = Claimed { app, caller, conversation: &conversation, run };
+    match claimed.begin(&say, tools, trace_id).await {
+        Ok(turn) => Ok(turn),
+        Err(error) => {
+            app.store().await.release_turn(caller.tenant(), id, run).await?;
+            Err(error)
+        }
+    }
+}
+
+/// The policy's own rules: no call is made, so a blocked message costs nothing.
+fn moderate(message: &str) -> Result<()> {
+    let decision = moderation::gate(message, &moderation::Opinions::default());
+    moderation::blocked(&decision, "message").map_or(Ok(()), Err)
+}
+
+async fn claim(
+    app: &App,
+    caller: &Caller,
+    id: ConversationId,
+    run: RunId,
+    persona: Option<&str>,
+) -> Result<Conversation> {
+    let store = app.store().await;
+    let tenant = caller.tenant();
+    let named = match persona {
+        None => None,
+        Some(name) if PersonaId::has_prefix(name) => Some(name.parse().map_err(|_| other_persona(name))?),
+        Some(slug) => Some(store.persona_id_of_slug(tenant, slug).await?.ok_or_else(|| other_persona(slug))?),
+    };
+    let expected = Expected { persona: named, viewer: (!caller.is_admin()).then_some(caller.key_id) };
+    let now = app.clock().epoch_millis();
+    let until = now + LOST_AFTER.as_millis() as i64;
+    match store.claim_turn(tenant, id, run, expected, now, until).await? {
+        TurnClaim::Won(conversation) => Ok(*conversation),
+        TurnClaim::Busy(until) => {
+            let seconds = ((until - now) / 1000).clamp(1, 5) as u32;
+            let message =
+                "Another turn of this conversation is in flight. Send the message again when it has ended.";
+            Err(Error::new(Code::ConversationBusy, message).with_retry_after(seconds))
+        }
+        TurnClaim::Other(conversation) => {
+            let named = persona.unwrap_or_default();
+            let with = conversation.persona_id;
+            let message = format!(
+                "The conversation is with {with}, not with \"{}\". Leave persona_id out, or begin another conversation.",
+                shown(named)
+            );
+            Err(Error::invalid("persona_id", message))
+        }
+        TurnClaim::Unknown => Err(Error::not_found("conversation", &id.to_string())),
+    }
+}
+
+fn other_persona(name: &str) -> Error {
+    Error::invalid("persona_id", format!("There is no persona \"{}\".", shown(name)))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+/// A claimed conversation on its way to a turn.
+struct Claimed<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    conversation: &'a Conversation,
+    run: RunId,
+}
+
+impl Claimed<'_> {
+    async fn begin(&self, say: &Say, tools: Vec<Tool>, trace_id: Option<String>) -> Result<Turn> {
+        let (app, conversation) = (self.app, self.conversation);
+        let store = app.store().await;
+        let tenant = *self.caller.tenant();
+        let number = conversation.last_message;
+        let (earlier, read) = tokio::join!(
+            store.latest_messages(&tenant, conversation.id, number - 1, READ),
+            read_character(store, &tenant, conversation.persona_id, conversation.persona_version),
+        );
+        let (character, vectors) = read?;
+        let window = Window::of(earlier?, conversation.summary.as_ref());
+        let mut said = prompt::transcript(&window.heard);
+        said.push(provider::Message::new(provider::Speaker::User, say.message.trim()));
+        let seed = say.seed.unwrap_or_else(|| rand::rng().random_range(0..=crate::run::SEED_MOST));
+        let request = CompletionRequest {
+            temperature: TEMPERATURE,
+            seed: Some(seed),
+            tools,
+            ..CompletionRequest::new(Role::Chat, said, ANSWER_TOKENS)
+        };
+        let draft = Draft {
+            run: self.run,
+            kind: RunKind::ConversationTurn,
+            seed,
+            budget: say.budget_usd,
+            conversation: Some(conversation.id),
+            trace_id,
+        };
+        let run = draft.run(app, self.caller, &character);
+        let input = json!({
+            "message": say.message.trim(), "tools": say.tools, "stream": say.stream, "seed": seed,
+            "budget_usd": say.budget_usd, "persona_version": character.version,
+        });
+        let message = Message {
+            id: MessageId::new(),
+            number,
+            role: Author::User,
+            content: say.message.trim().to_owned(),
+            run_id: run.id,
+            report: None,
+            created_at: run.created_at.clone(),
+        };
+        let regenerates = conversation.drift_policy == DriftPolicy::Regenerate && !say.stream;
+        let turn = Turn {
+            app: app.clone(),
+            begun: Instant::now(),
+            log: EventLog::new(tenant, run.id, OPENING_EVENTS),
+            purse: TurnPurse::new(run.budget()),
+            run,
+            character,
+            vectors,
+            talk: Some(Talk { conversation: conversation.clone(), window }),
+            message: message.content.clone(),
+            request,
+            notes: None,
+            own_tools: true,
+            regenerates,
+            reply_id: MessageId::new(),
+        };
+        turn.open(store, &input, Some((conversation.id, &message))).await?;
+        Ok(turn)
+    }
+}
+
+/// The character of a persona's version and the vectors kept of it.
+async fn read_character(
+    store: &Store,
+    tenant: &Tenant,
+    persona: PersonaId,
+    version: u64,
+) -> Result<(Arc<Character>, Option<SampleVectors>)> {
+    let known = Character::known(tenant, persona, version);
+    let found = store.persona_to_speak(tenant, persona, version, known.is_none()).await?;
+    let gone = || Error::not_found("persona", &persona.to_string());
+    if !found.exists {
+        return Err(gone());
+    }
+    let character = match known {
+        Some(character) => character,
+        None => {
+            let document = found.version.ok_or_else(gone)?.document()?;
+            Character::compile(tenant, persona, version, &document)?
+        }
+    };
+    Ok((character, found.vectors))
+}
+
+/// Events that a turn begins with: `run.started` and `message.started`.
+const OPENING_EVENTS: u64 = 2;
+
+struct Draft {
+    run: RunId,
+    kind: RunKind,
+    seed: u64,
+    budget: Option<Usd>,
+    conversation: Option<ConversationId>,
+    trace_id: Option<String>,
+}
+
+impl Draft {
+    fn run(self, app: &App, caller: &Caller, character: &Character) -> Run {
+        let now = app.clock().timestamp();
+        let mut reply = StepState::pending(Vec::new());
+        reply.status = StepStatus::Running;
+        reply.attempt = 1;
+        Run {
+            id: self.run,
+            kind: self.kind,
+            status: RunStatus::Running,
+            mode: caller.mode,
+            pipeline: pipeline(),
+            seed: self.seed,
+            budget_micros: self.budget.map(Usd::micros),
+            committed: Usd::ZERO,
+            cost: Usd::ZERO,
+            tokens_in: 0,
+            tokens_out: 0,
+            steps: [("reply".to_owned(), reply)].into(),
+            persona_id: character.persona,
+            conversation_id: self.conversation,
+            slug: None,
+            output_digest: None,
+            error: None,
+            replay: None,
+            trace_id: self.trace_id,
+            created_by: caller.key_id,
+            last_seq: OPENING_EVENTS,
+            created_at: now.clone(),
+            updated_at: now.clone(),
+            started_at: Some(now),
+            completed_at: None,
+        }
+    }
+}
+
+/// What a turn follows: no graph, but prompts all the same.
+fn pipeline() -> PipelineRef {
+    PipelineRef { name: "conversation".to_owned(), version: 1, digest: prompt::digest() }
+}
+
+impl Turn {
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.run.id
+    }
+
+    /// The events that it began with.
+    pub fn first_events(&self) -> Vec<Event> {
+        let at = &self.run.created_at;
+        let number = |(seq, body)| Event { seq, body, created_at: at.clone() };
+        (1..).zip(self.opening_events()).map(number).collect()
+    }
+
+    fn opening_events(&self) -> Vec<EventBody> {
+        let conversation = self.talk.as_ref().map(|talk| talk.conversation.id);
+        vec![
+            EventBody::run_started(self.run.id, "reply"),
+            EventBody::message_started(self.reply_id, self.run.id, conversation),
+        ]
+    }
+
+    async fn open(
+        &self,
+        store: &Store,
+        input: &Value,
+        said: Option<(ConversationId, &Message)>,
+    ) -> Result<()> {
+        let events = self.opening_events();
+        let due_millis = self.app.clock().epoch_millis() + LOST_AFTER.as_millis() as i64;
+        let opening = Opening { run: &self.run, input, events: &events, due_millis };
+        store.begin_turn(&self.log.tenant(), &opening, said).await
+    }
+
+    /// Asks the model, measures, and ends the turn. Events go to `listener` as they happen, the last ones once they
+    /// are written. The caller of this is a task of its own: it goes on when nobody listens.
+    pub async fn speak(mut self, listener: Option<UnboundedSender<Event>>) -> Result<Spoken> {
+        let mut speech = Speech { seq: OPENING_EVENTS, events: Vec::new(), listener, heard: false };
+        let said = tokio::time::timeout(PATIENCE, self.say(&mut speech)).await;
+        let said = said.unwrap_or_else(|_| Err(too_long()));
+        let ended = match said {
+            Ok(said) => self.complete(&mut speech, said).await,
+            Err(error) => self.fail(&mut speech, error).await,
+        };
+        if let Err(error) = &ended {
+            tracing::warn!(run_id = %self.run.id, error.code = %error.code, error.source = error.source_chain(), "a turn failed");
+        }
+        ended
+    }
+
+    async fn say(&self, speech: &mut Speech) -> Result<Said> {
+        let models = self.app.models(self.run.mode).await?;
+        let mut notes = pin!(self.summarise(models));
+        let mut noted = None;
+        let (answered, measured) = {
+            let mut speaking =
+                pin!(async { tokio::join!(self.answer(models, speech, false), self.yardstick(models)) });
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut speaking => break done,
+                    written = &mut notes, if noted.is_none() => noted = Some(written),
+                }
+            }
+        };
+        let mut said = answered?;
+        let (vectors, message_vector, measuring) = measured;
+        said.drift_exchanges = measuring;
+        said.new_vectors = vectors;
+        said.scored = Some(self.measure(models, &mut said, message_vector.as_deref()).await);
+        said.summary = match noted {
+            Some(written) => written,
+            None => tokio::time::timeout(NOTES_PATIENCE, notes).await.unwrap_or_else(|_| self.plain_notes()),
+        };
+        let out = |scored: &Scored| scored.drift.verdict == Verdict::OutOfCharacter;
+        if self.regenerates && said.scored.as_ref().is_some_and(out) && said.completion.tool_calls.is_empty()
+        {
+            self.regenerate(models, speech, &mut said, message_vector.as_deref()).await?;
+        }
+        Ok(said)
+    }
+
+    /// One more try, called back to itself; the better of the two is the answer.
+    async fn regenerate(
+        &self,
+        models: &Router,
+        speech: &mut Speech,
+        first: &mut Said,
+        message_vector: Option<&[f32]>,
+    ) -> Result<()> {
+        let mut second = self.answer(models, speech, true).await?;
+        let scored = self.measure(models, &mut second, message_vector).await;
+        first.reply_exchanges.append(&mut second.reply_exchanges);
+        first.drift_exchanges.append(&mut second.drift_exchanges);
+        first.tools_used.append(&mut second.tools_used);
+        let worst = |scored: &Option<Scored>| scored.as_ref().map_or(1.0, |scored| scored.drift.worst());
+        if scored.drift.worst() <= worst(&first.scored) {
+            first.completion = second.completion;
+            first.scored = Some(scored);
+        }
+        first.regenerated = true;
+        Ok(())
+    }
+
+    /// The answer, after as many rounds of tools as it takes.
+    async fn answer(&self, models: &Router, speech: &mut Speech, again: bool) -> Result<Said> {
+        let mut said = Said::default();
+        let mut request = self.prompted(again)?;
+        for round in 0..=tools::ROUNDS {
+            if round == tools::ROUNDS && self.own_tools {
+                request.tool_choice = ToolChoice::None;
+            }
+            let sink: Option<&mut dyn Sink> =
+                if speech.listener.is_some() { Some(&mut *speech) } else { None };
+            let ask = Ask { request: &request, validate: &anything, purse: &self.purse, sink };
+            let answer = match models.answer(ask).await {
+                Ok(answer) => answer,
+                Err(Unanswered { error, exchanges, .. }) => {
+                    said.reply_exchanges.extend(exchanges);
+                    self.purse.keep(said.reply_exchanges);
+                    return Err(*error);
+                }
+            };
+            said.reply_exchanges.extend(answer.exchanges);
+            let completion = answer.content;
+            said.text.push_str(&completion.text);
+            if completion.tool_calls.is_empty() || !self.own_tools {
+                said.completion = Completion { text: tidy(&said.text), ..completion };
+                return Ok(said);
+            }
+            request
+                .messages
+                .push(provider::Message::calling(completion.text.clone(), completion.tool_calls.clone()));
+            for call in &completion.tool_calls {
+                speech.tell(EventBody::tool_called(&call.id, &tools::own_name(&call.name), &call.arguments));
+                let used = tools::call(models.search(), call).await;
+                speech.tell(EventBody::tool_completed(&call.id, &used.name, used.results));
+                request.messages.push(provider::Message::result(&call.id, used.result));
+                if !said.tools_used.contains(&used.name) {
+                    said.tools_used.push(used.name);
+                }
+            }
+        }
+        Err(Error::internal("a model called tools after it was told not to"))
+    }
+
+    fn prompted(&self, again: bool) -> Result<CompletionRequest> {
+        let talk = self.talk.as_ref();
+        let drifted = |talk: &Talk| {
+            talk.conversation.drift_policy == DriftPolicy::Reanchor && talk.conversation.smoothed.above
+        };
+        let scene = Scene {
+            notes: self.notes.as_deref(),
+            summary: talk.and_then(|talk| talk.conversation.summary.as_ref()),
+            anchored: again || talk.is_some_and(drifted),
+        };
+        let mut request = self.request.clone();
+        request.messages = prompt::messages(&self.character, &scene, request.messages)?;
+        let seed = request.seed.map(|seed| seed + u64::from(again));
+        request.seed = seed;
+        request.inputs = json!({
+            "step": "reply", "persona": self.character.layers, "language": self.character.language,
+            "message": self.message, "intent": self.message, "seed": seed,
+        });
+        Ok(request)
+    }
+
+    /// The vectors of the samples, kept or new, and of the message. Without a model for them the rules alone measure.
+    async fn yardstick(&self, models: &Router) -> (Option<SampleVectors>, Option<Vec<f32>>, Vec<Exchange>) {
+        let model = models.candidates(Role::Embed).first().map(|candidate| candidate.model.clone());
+        let Some(model) = model else {
+            self.character.measured_by(&[]);
+            return (None, None, Vec::new());
+        };
+        let kept = self.vectors.as_ref().filter(|kept| kept.model == model);
+        let known = self.character.yardstick().is_some();
+        let mut texts =
+            if known || kept.is_some() { Vec::new() } else { Yardstick::texts(&self.character.layers) };
+        texts.push(self.message.clone());
+        let (mut vectors, exchanges) = match models.embed(&texts, &self.purse).await {
+            Ok(answer) => (answer.content, answer.exchanges),
+            Err(unanswered) => (Vec::new(), unanswered.exchanges),
+        };
+        let message = vectors.pop();
+        if known {
+            return (None, message, exchanges);
+        }
+        if let Some(kept) = kept {
+            self.character.measured_by(&kept.vectors);
+            return (None, message, exchanges);
+        }
+        if message.is_none() {
+            // The vendor of vectors is away: measured without, and tried again at the next turn.
+            return (None, None, exchanges);
+        }
+        self.character.measured_by(&vectors);
+        (Some(SampleVectors { model, vectors }), message, exchanges)
+    }
+
+    async fn measure(&self, models: &Router, said: &mut Said, message_vector: Option<&[f32]>) -> Scored {
+        let reply = said.completion.text.clone();
+        let mut vector = None;
+        if message_vector.is_some() && !reply.is_empty() {
+            match models.embed(std::slice::from_ref(&reply), &self.purse).await {
+                Ok(mut answer) => {
+                    said.drift_exchanges.append(&mut answer.exchanges);
+                    vector = answer.content.pop();
+                }
+                Err(unanswered) => said.drift_exchanges.extend(unanswered.exchanges),
+            }
+        }
+        let heard =
+            Heard { reply: &reply, vector: vector.as_deref(), message: &self.message, message_vector };
+        match self.character.yardstick() {
+            Some(yardstick) => yardstick.score(&heard),
+            None => Yardstick::new(&self.character.layers, &self.character.language, &[]).score(&heard),
+        }
+    }
+
+    /// Notes on what leaves the window; plain ones when the model is not done in time.
+    async fn summarise(&self, models: &Router) -> Option<(Summary, Vec<Exchange>)> {
+        let talk = self.talk.as_ref().filter(|talk| !talk.window.leaving.is_empty())?;
+        let before = talk.conversation.summary.as_ref();
+        let Ok(request) = prompt::summary(&self.character, before, &talk.window) else {
+            return self.plain_notes();
+        };
+        let ask = Ask { request: &request, validate: &anything, purse: &self.purse, sink: None };
+        let (text, exchanges) = match models.answer(ask).await {
+            Ok(answer) => (answer.content.text, answer.exchanges),
+            Err(unanswered) => (String::new(), unanswered.exchanges),
+        };
+        let notes = talk.window.notes(&text).or_else(|| talk.window.plain_notes(before))?;
+        Some((notes, exchanges))
+    }
+
+    fn plain_notes(&self) -> Option<(Summary, Vec<Exchange>)> {
+        let talk = self.talk.as_ref()?;
+        talk.window.plain_notes(talk.conversation.summary.as_ref()).map(|notes| (notes, Vec::new()))
+    }
+
+    async fn complete(&mut self, speech: &mut Speech, said: Said) -> Result<Spoken> {
+        let at = self.app.clock().timestamp();
+        let scored = said.scored.ok_or_else(|| Error::internal("a turn was not measured"))?;
+        let (summary, notes_exchanges) = said.summary.unzip();
+        self.settle("reply", StepStatus::Completed, &said.reply_exchanges);
+        self.settle("drift", StepStatus::Completed, &said.drift_exchanges);
+        if let Some(exchanges) = &notes_exchanges {
+            self.settle("summary", StepStatus::Completed, exchanges);
+        }
+        self.ended(RunStatus::Completed, &at);
+        let run = &self.run;
+        let report = Report {
+            persona_version: self.character.version,
+            drift: scored.drift,
+            coherence: scored.coherence,
+            tools_used: said.tools_used,
+            tokens_in: run.tokens_in,
+            tokens_out: run.tokens_out,
+            cost: run.cost,
+            regenerated: said.regenerated,
+        };
+        let message = Message {
+            id: self.reply_id,
+            number: self.talk.as_ref().map_or(0, |talk| talk.conversation.last_message + 1),
+            role: Author::Assistant,
+            content: said.completion.text.clone(),
+            run_id: run.id,
+            report: Some(report),
+            created_at: at,
+        };
+        let spoken = Spoken {
+            run: run.id,
+            conversation: self.talk.as_ref().map(|talk| talk.conversation.id),
+            message,
+            tool_calls: said.completion.tool_calls,
+            finish: said.completion.finish,
+        };
+        let object = spoken.to_object();
+        let last = vec![
+            EventBody::drift_scored(&object["drift"], scored.coherence),
+            EventBody::message_completed(object.clone()),
+            EventBody::run_completed(json!({
+                "persona_id": run.persona_id, "total_cost_usd": run.cost, "message_id": spoken.message.id,
+            })),
+        ];
+        let recordings = recordings(&[
+            ("reply", &said.reply_exchanges),
+            ("drift", &said.drift_exchanges),
+            ("summary", notes_exchanges.as_ref().unwrap_or(&Vec::new())),
+        ]);
+        let smoothed = self
+            .talk
+            .as_ref()
+            .map_or_else(Smoothed::default, |talk| talk.conversation.smoothed)
+            .after(&scored.drift);
+        let also = self.vector_writes(said.new_vectors.as_ref()).await?;
+        // Functions that the caller is to call are no turn yet: the answer to them will be.
+        let kept = spoken.tool_calls.is_empty().then_some(&spoken.message);
+        let end = TurnEnd {
+            run: &self.run,
+            events: &[speech.events.as_slice(), &last].concat(),
+            recordings: &recordings,
+            output: &object,
+            message: kept,
+            smoothed: &smoothed,
+            summary: summary.as_ref(),
+            also,
+        };
+        self.end(end).await?;
+        last.into_iter().for_each(|body| speech.tell(body));
+        Ok(spoken)
+    }
+
+    async fn vector_writes(
+        &self,
+        vectors: Option<&SampleVectors>,
+    ) -> Result<Vec<aws_sdk_dynamodb::types::TransactWriteItem>> {
+        let Some(vectors) = vectors else { return Ok(Vec::new()) };
+        let (persona, version) = (self.character.persona, self.character.version);
+        Ok(vec![self.app.store().await.vectors_write(&self.log.tenant(), persona, version, vectors)?])
+    }
+
+    /// The user's message stays, the half answer does not, and the conversation is free for the next try.
+    async fn fail(&mut self, speech: &mut Speech, error: Error) -> Result<Spoken> {
+        let error = error.with_run(self.run.id);
+        let at = self.app.clock().timestamp();
+        let exchanges = self.purse.kept();
+        self.settle("reply", StepStatus::Failed, &exchanges);
+        self.run.error = Some(serde_json::to_string(&error.to_stored()).map_err(Error::internal)?);
+        self.ended(RunStatus::Failed, &at);
+        let last = EventBody::run_failed(&error);
+        let recordings = recordings(&[("reply", &exchanges)]);
+        let smoothed = Smoothed::default();
+        let end = TurnEnd {
+            run: &self.run,
+            events: &[speech.events.as_slice(), std::slice::from_ref(&last)].concat(),
+            recordings: &recordings,
+            output: &Value::Null,
+            message: None,
+            smoothed: &smoothed,
+            summary: None,
+            also: Vec::new(),
+        };
+        self.end(end).await?;
+        speech.tell(last);
+        Err(error)
+    }
+
+    async fn end(&self, end: TurnEnd<'_>) -> Result<()> {
+        let conversation = self.talk.as_ref().map(|talk| talk.conversation.id);
+        let store = self.app.store().await;
+        if store.end_turn(&mut self.log.clone(), conversation, end).await? {
+            return Ok(());
+        }
+        let tenant = self.log.tenant();
+        if let Some(id) = conversation {
+            store.release_turn(&tenant, id, self.run.id).await?;
+        }
+        let message =
+            "The turn was cancelled while the persona was speaking. Nothing was kept of the answer.";
+        Err(Error::new(Code::ConversationBusy, message).with_run(self.run.id))
+    }
+
+    /// Counts what a step exchanged.
+    fn settle(&mut self, step: &str, status: StepStatus, exchanges: &[Exchange]) {
+        let state = self.run.steps.entry(step.to_owned()).or_insert_with(|| {
+            let needs = if step == "drift" { vec!["reply".to_owned()] } else { Vec::new() };
+            StepState { attempt: 1, waiting: 0, ..StepState::pending(needs) }
+        });
+        let last = exchanges.last();
+        state.status = status;
+        state.provider = last.map(|exchange| exchange.provider.clone());
+        state.model = last.map(|exchange| exchange.model.clone());
+        state.tokens_in = exchanges.iter().map(|exchange| exchange.usage.input).sum();
+        state.tokens_out = exchanges.iter().map(|exchange| exchange.usage.output).sum();
+        state.cost = exchanges.iter().map(|exchange| exchange.cost).sum();
+        state.latency_ms = exchanges.iter().map(|exchange| exchange.latency_ms).sum();
+        self.run.tokens_in += state.tokens_in;
+        self.run.tokens_out += state.tokens_out;
+        self.run.cost += state.cost;
+        self.run.committed = self.run.cost;
+    }
+
+    fn ended(&mut self, status: RunStatus, at: &str) {
+        self.run.status = status;
+        self.run.updated_at = at.to_owned();
+        self.run.completed_at = Some(at.to_owned());
+    }
+}
+
+/// What was said, and what it took.
+#[derive(Default)]
+struct Said {
+    text: String,
+    completion: Completion,
+    tools_used: Vec<String>,
+    regenerated: bool,
+    scored: Option<Scored>,
+    summary: Option<(Summary, Vec<Exchange>)>,
+    new_vectors: Option<SampleVectors>,
+    reply_exchanges: Vec<Exchange>,
+    drift_exchanges: Vec<Exchange>,
+}
+
+/// An answer without the blanks around it.
+fn tidy(text: &str) -> String {
+    text.trim().to_owned()
+}
+
+fn recordings<'a>(steps: &[(&'a str, &Vec<Exchange>)]) -> Vec<(&'a str, Value)> {
+    let made = steps.iter().filter(|(_, exchanges)| !exchanges.is_empty());
+    made.map(|(step, exchanges)| (*step, json!(exchanges))).collect()
+}
+
+fn too_long() -> Error {
+    Error::new(
+        Code::ProviderUnavailable,
+        format!("The model did not answer within {} s. Try again in a few moments.", PATIENCE.as_secs()),
+    )
+}
+
+/// What is said, on its way to whoever listens, and kept for the log.
+struct Speech {
+    seq: u64,
+    events: Vec<EventBody>,
+    listener: Option<UnboundedSender<Event>>,
+    heard: bool,
+}
+
+impl Speech {
+    fn tell(&mut self, body: EventBody) {
+        self.seq += 1;
+        if let Some(listener) = &self.listener {
+            // Nobody listens any more: the turn goes on.
+            let _ = listener.send(Event { seq: self.seq, body: body.clone(), created_at: String::new() });
+        }
+        self.events.push(body);
+    }
+}
+
+#[async_trait]
+impl Sink for Speech {
+    async fn text(&mut self, piece: &str) -> Result<()> {
+        self.heard = true;
+        self.tell(EventBody::message_delta(piece));
+        Ok(())
+    }
+
+    /// What was heard cannot be taken back.
+    async fn restart(&mut self) -> Result<()> {
+        if self.heard {
+            return Err(Error::new(
+                Code::ProviderUnavailable,
+                "The model provider broke off in the middle of the answer. Send the message again.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Pays within the turn's budget. One process makes a turn, so the sum is kept here.
+struct TurnPurse {
+    budget: Option<Usd>,
+    sums: Mutex<Sums>,
+    kept: Mutex<Vec<Exchange>>,
+}
+
+#[derive(Default)]
+struct Sums {
+    spent: Usd,
+    reserved: Usd,
+}
+
+impl TurnPurse {
+    fn new(budget: Option<Usd>) -> Self {
+        Self { budget, sums: Mutex::default(), kept: Mutex::default() }
+    }
+
+    /// Keeps the exchanges of an answer that failed, for the recording.
+    fn keep(&self, exchanges: Vec<Exchange>) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = exchanges;
+    }
+
+    fn kept(&self) -> Vec<Exchange> {
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Purse for TurnPurse {
+    async fn reserve(&self, worst: Usd) -> Result<()> {
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = sums.spent + sums.reserved + worst;
+        if let Some(budget) = self.budget.filter(|budget| needed > *budget) {
+            let message = format!("Run aborted: {} exceeds budget {}.", needed.dollars(), budget.dollars());
+            return Err(Error::new(Code::CostBudgetExceeded, message));
+        }
+        sums.reserved += worst;
+        Ok(())
+    }
+
+    async fn settle(&self, worst: Usd, cost: Usd) -> Result<()> {
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        sums.reserved = sums.reserved - worst;
+        sums.spent += cost;
+        Ok(())
+    }
+}
