@@ -10,7 +10,7 @@ SAM     ?= sam
 STACK   ?= persona
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench fmt lint build deploy clean
+.PHONY: help setup run test bench fmt lint openapi build deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,12 +42,16 @@ fmt: $(TOOLS) ## format the code
 	cargo fmt
 	$(VENV)/bin/ruff format -q infra/local
 
-lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation
+openapi: ## write docs/openapi.json from the catalogue
+	PERSONA_WRITE_OPENAPI=1 cargo test -q -p functions --lib openapi
+
+lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation, OpenAPI
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -q -- -D warnings
 	$(VENV)/bin/ruff check -q infra/local
 	$(VENV)/bin/ruff format -q --check infra/local
 	$(VENV)/bin/cfn-lint template.yaml $(DATA)
+	$(VENV)/bin/openapi-spec-validator --schema 3.1 docs/openapi.json
 
 build: $(TOOLS) ## release binaries for Lambda, in target/lambda
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo lambda build --release -p functions

@@ -12,8 +12,10 @@ pub mod workspace;
 
 #[cfg(test)]
 mod catalogue_test;
+#[cfg(test)]
+mod openapi;
 
-use persona::{config::Setting, key::Scope};
+use persona::{config::Setting, error::Code, key::Scope};
 
 /// One route of the API and the Lambda behind it.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +34,40 @@ pub struct Route {
     pub streaming: bool,
     /// Query values that it reads; any other is 400.
     pub query: &'static [&'static str],
+    /// Headers that it reads, besides those of every route.
+    pub headers: &'static [&'static str],
     /// The JSON Schema of its body; `None` where it reads none.
     pub body: Option<&'static str>,
+    /// How it answers when all is well.
+    pub answers: &'static [(u16, Form)],
+    /// How it fails, besides what every route refuses.
+    pub errors: &'static [Code],
     /// What its environment must have.
     pub settings: &'static [Setting],
+}
+
+/// The body of an answer; objects bear the names of their schemas in shared/schemas/objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One object.
+    Object(&'static str),
+    /// A page of objects.
+    List(&'static str),
+    /// One object as YAML.
+    Yaml(&'static str),
+    /// Server-sent events of a run.
+    Events,
+}
+
+impl Form {
+    /// The media type.
+    pub const fn media(self) -> &'static str {
+        match self {
+            Self::Object(_) | Self::List(_) => "application/json",
+            Self::Yaml(_) => "application/yaml",
+            Self::Events => "text/event-stream",
+        }
+    }
 }
 
 /// A Lambda without a route.

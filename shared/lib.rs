@@ -27,5 +27,8 @@ pub use error::{Error, Result};
 pub use money::Usd;
 pub use tenant::Tenant;
 
+/// The tracing target of lines whose fields are metrics: the functions write them whatever the filter says.
+pub const METRICS: &str = "persona::metrics";
+
 /// The version of the API that this build speaks.
 pub const API_VERSION: &str = "2026-11-01";

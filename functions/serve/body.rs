@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body::Frame;
 
-use super::reply::EventSource;
+use super::{ending::Ending, reply::EventSource};
 
 type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
@@ -25,10 +25,12 @@ impl ReplyBody {
         Self::Whole((!text.is_empty()).then(|| Bytes::from(text)))
     }
 
-    pub(super) fn events(source: Box<EventSource>) -> Self {
-        let pieces = stream::unfold(source, |mut source| async move {
+    /// The call ends with its last event, or when the caller leaves.
+    pub(super) fn events(source: Box<EventSource>, ending: Ending) -> Self {
+        let pieces = stream::unfold((source, ending), |(mut source, mut ending)| async move {
             let piece = source.next_piece().await?;
-            Some((Bytes::from(piece), source))
+            ending.first_byte();
+            Some((Bytes::from(piece), (source, ending)))
         });
         Self::Events(pieces.boxed())
     }

@@ -44,6 +44,7 @@ impl<B: DeserializeOwned> Call<B> {
         request_id: RequestId,
         request: &Request,
     ) -> Result<Self> {
+        acceptable(route, request.headers())?;
         let path = path_values(route.path, request.uri().path(), request.raw_http_path());
         Ok(Self {
             caller,
@@ -255,6 +256,36 @@ fn media_type(headers: &HeaderMap) -> Result<()> {
     ))
 }
 
+/// 406 unless `Accept`, where it is sent, allows a form that the route has. Errors are JSON whatever it says.
+fn acceptable(route: &Route, headers: &HeaderMap) -> Result<()> {
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept = accept.join(",");
+    let mut ranges = accept.split(',').filter_map(|part| part.split(';').next()).map(str::trim);
+    let has = |range: &str| {
+        let kind = range.strip_suffix("/*").unwrap_or(range);
+        let mut forms = route.answers.iter().map(|(_, form)| form.media());
+        range == "*/*"
+            || forms.any(|media| media.eq_ignore_ascii_case(range) || media.split('/').next() == Some(kind))
+    };
+    // An older name of YAML, which registries still list.
+    let is_yaml = |range: &str| range.eq_ignore_ascii_case("text/yaml") && has("application/yaml");
+    if accept.trim().is_empty() || ranges.any(|range| has(range) || is_yaml(range)) {
+        return Ok(());
+    }
+    let mut media: Vec<&str> = route.answers.iter().map(|(_, form)| form.media()).collect();
+    media.dedup();
+    Err(Error::new(
+        Code::NotAcceptable,
+        format!(
+            "\"{}\" is none of the forms that this route has. Ask for {}.",
+            shortened(&accept),
+            media.join(" or ")
+        ),
+    )
+    .with_param("Accept"))
+}
+
 /// A caller's own `X-Request-Id`: at most 64 visible ASCII characters, else ignored.
 pub(super) fn caller_request_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("x-request-id")?.to_str().ok()?;
@@ -265,6 +296,23 @@ pub(super) fn caller_request_id(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accept_allows_what_the_route_has_by_name_by_range_or_by_silence() {
+        let accepted = |route: &Route, accept: &'static str| {
+            let headers = [(header::ACCEPT, http::HeaderValue::from_static(accept))];
+            acceptable(route, &HeaderMap::from_iter(headers)).is_ok()
+        };
+        let (get, list) = (&crate::personas::get::ROUTE, &crate::personas::list::ROUTE);
+        for accept in
+            ["", "*/*", "application/*;q=0.5", "text/html, application/JSON", "application/yaml", "text/yaml"]
+        {
+            assert!(accepted(get, accept), "{accept}");
+        }
+        for accept in ["image/png", "text/*", "text/event-stream", "text/yaml"] {
+            assert!(!accepted(list, accept), "{accept}");
+        }
+    }
 
     #[test]
     fn path_values_come_from_the_path_whoever_routes() {

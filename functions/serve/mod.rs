@@ -2,13 +2,16 @@
 
 mod body;
 mod call;
+mod ending;
+mod metrics;
 mod reply;
 pub mod telemetry;
 
-use std::{convert::Infallible, future::Future, time::Instant};
+use std::{convert::Infallible, future::Future};
 
 use body::ReplyBody;
 pub use call::{Call, Query};
+use ending::Ending;
 use lambda_http::{Request, RequestExt, service_fn};
 use persona::{
     Error, Result,
@@ -16,13 +19,11 @@ use persona::{
     error::Code,
     id::RequestId,
     key::{ApiKey, Caller, WARNING_DAYS},
-    store::{
-        self,
-        keys::{Allowance, Denied},
-    },
+    store::keys::{Allowance, Denied},
 };
 pub use reply::{EventSource, Payload, Reply};
 use serde::de::DeserializeOwned;
+use tracing::{Instrument, Span, field};
 
 use crate::Route;
 
@@ -54,14 +55,12 @@ where
     }
 }
 
-/// What is known of a call before its answer is made; goes into headers and the log.
+/// What is known of a call before its answer is made; goes into headers.
 struct Context {
     request_id: RequestId,
     caller_request_id: Option<String>,
     allowance: Option<Allowance>,
     caller: Option<Caller>,
-    begun: Instant,
-    store_requests_before: u64,
 }
 
 async fn respond<B, H, F>(
@@ -75,20 +74,34 @@ where
     H: Fn(App, Call<B>) -> F + Sync,
     F: Future<Output = Result<Reply>> + Send,
 {
+    telemetry::invocation_begins();
     let mut context = Context {
         request_id: RequestId::new(),
         caller_request_id: call::caller_request_id(request.headers()),
         allowance: None,
         caller: None,
-        begun: Instant::now(),
-        store_requests_before: store::requests_sent(),
     };
-    let answered = match prepare(app, route, &mut context, request).await {
-        Ok(call) => Box::pin(handle(app.clone(), call)).await,
-        Err(error) => Err(error),
+    // At the level of errors, so that no filter takes the ids from a line.
+    let span = tracing::error_span!(
+        "call",
+        request_id = %context.request_id,
+        client_request_id = context.caller_request_id,
+        workspace_id = field::Empty,
+        run_id = field::Empty,
+    );
+    let answering = async {
+        let mut ending = Ending::begin(route);
+        let answered = match prepare(app, route, &mut context, request).await {
+            Ok(call) => Box::pin(handle(app.clone(), call)).await,
+            Err(error) => Err(error),
+        };
+        let reply = answered.unwrap_or_else(|error| {
+            ending.failed(&error);
+            refusal(&context, &error)
+        });
+        finish(&context, ending, reply)
     };
-    let reply = answered.unwrap_or_else(|error| failure(route, &context, &error));
-    finish(route, &context, reply)
+    answering.instrument(span).await
 }
 
 async fn prepare<B: DeserializeOwned>(
@@ -108,6 +121,7 @@ async fn prepare<B: DeserializeOwned>(
     })?;
     context.allowance = Some(allowance);
     context.caller = Some(caller.clone());
+    Span::current().record("workspace_id", field::display(caller.workspace()));
     named_workspace(request.headers(), &caller)?;
     caller.require(route.scope)?;
     api_version(request.headers())?;
@@ -161,15 +175,8 @@ fn api_version(headers: &http::HeaderMap) -> Result<()> {
     }
 }
 
-/// Logs a failure, once, and makes its answer.
-fn failure(route: &Route, context: &Context, error: &Error) -> Reply {
-    let workspace = context.caller.as_ref().map(|caller| caller.workspace().to_string());
-    let source = error.source_chain();
-    if error.code == Code::Internal {
-        tracing::error!(request.id = %context.request_id, workspace.id = workspace, route = route.bin, error.code = %error.code, error.source = source, "call failed");
-    } else {
-        tracing::info!(request.id = %context.request_id, workspace.id = workspace, route = route.bin, error.code = %error.code, error.source = source, "call refused");
-    }
+/// The answer of a failure.
+fn refusal(context: &Context, error: &Error) -> Reply {
     let mut reply = Reply::json(error.code.status(), error.envelope(Some(&context.request_id.to_string())));
     if let Some(seconds) = error.retry_after {
         reply = reply.with_header("retry-after", seconds.to_string());
@@ -177,7 +184,7 @@ fn failure(route: &Route, context: &Context, error: &Error) -> Reply {
     reply
 }
 
-fn finish(route: &'static Route, context: &Context, mut reply: Reply) -> http::Response<ReplyBody> {
+fn finish(context: &Context, mut ending: Ending, mut reply: Reply) -> http::Response<ReplyBody> {
     reply = reply.with_header("persona-request-id", context.request_id.to_string());
     if let Some(echo) = &context.caller_request_id {
         reply = reply.with_header("x-request-id", echo.clone());
@@ -195,16 +202,9 @@ fn finish(route: &'static Route, context: &Context, mut reply: Reply) -> http::R
         "access-control-expose-headers",
         "Persona-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, ETag, Location",
     );
-    let requests = store::requests_sent() - context.store_requests_before;
-    telemetry::call_ended(&telemetry::CallEnded {
-        route,
-        request_id: context.request_id,
-        workspace: context.caller.as_ref().map(Caller::workspace),
-        status: reply.status,
-        latency_ms: context.begun.elapsed().as_millis() as u64,
-        store_requests: requests,
-    });
-    reply.with_header("server-timing", format!("store;desc=\"{requests} requests\"")).into_response()
+    ending.answered(reply.status);
+    let requests = ending.store_requests();
+    reply.with_header("server-timing", format!("store;desc=\"{requests} requests\"")).into_response(ending)
 }
 
 /// When the key ends, from 14 days before.
@@ -220,4 +220,20 @@ pub(crate) fn trace_id(request: &Request) -> Option<String> {
     let context = request.lambda_context_ref()?;
     let header = context.xray_trace_id.as_deref()?;
     header.split(';').find_map(|part| part.trim().strip_prefix("Root=")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_tells_the_caller_its_request_id_and_nothing_of_its_cause() {
+        let context =
+            Context { request_id: RequestId::new(), caller_request_id: None, allowance: None, caller: None };
+        let reply = refusal(&context, &Error::internal("the table persona-runs is gone"));
+        let body = reply.json_body();
+        assert_eq!((reply.status, &body["error"]["code"]), (500, &"internal.error".into()));
+        assert_eq!(body["error"]["request_id"], context.request_id.to_string());
+        assert!(!body.to_string().contains("table"), "{body}");
+    }
 }

@@ -7,7 +7,7 @@ use persona::{
 };
 use serde_json::Value;
 
-use super::body::ReplyBody;
+use super::{body::ReplyBody, ending::Ending};
 
 /// An answer.
 pub struct Reply {
@@ -50,7 +50,7 @@ impl EventSource {
             Ok(Ok(None)) => None,
             Ok(Err(error)) => {
                 // A stream must not end in an error: the caller resumes with Last-Event-ID.
-                tracing::error!(error = %error, error.source = error.source_chain(), "a stream of events was cut");
+                tracing::error!(error.code = %error.code, error.source = error.source_chain(), "a stream of events was cut");
                 None
             }
         }
@@ -88,12 +88,18 @@ impl Reply {
         self
     }
 
-    pub(super) fn into_response(self) -> http::Response<ReplyBody> {
+    /// The body, where it is JSON; else null.
+    #[cfg(test)]
+    pub(super) fn json_body(&self) -> Value {
+        if let Payload::Json(value) = &self.payload { value.clone() } else { Value::Null }
+    }
+
+    pub(super) fn into_response(self, ending: Ending) -> http::Response<ReplyBody> {
         let (kind, body) = match self.payload {
             Payload::Json(value) => (Some("application/json"), ReplyBody::whole(value.to_string())),
             Payload::Yaml(text) => (Some("application/yaml"), ReplyBody::whole(text)),
             Payload::Empty => (None, ReplyBody::whole(String::new())),
-            Payload::Events(source) => (Some("text/event-stream"), ReplyBody::events(source)),
+            Payload::Events(source) => (Some("text/event-stream"), ReplyBody::events(source, ending)),
         };
         let mut response = http::Response::new(body);
         *response.status_mut() =

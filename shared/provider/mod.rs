@@ -302,6 +302,18 @@ pub enum Failure {
     Unsupported,
 }
 
+impl Failure {
+    /// As logs name it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Throttled(_) => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
 /// A vendor's failure. `detail` is for the log alone: it may quote the vendor, never a key or a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderError {

@@ -365,14 +365,16 @@ impl<'r, 'a> Asking<'r, 'a> {
         let began = Instant::now();
         let called = self.call(&*vendor.client(), candidate, asked).await;
         let latency_ms = began.elapsed().as_millis() as u64;
+        let attempt = self.exchanges.len() + 1;
         let (answer, usage, stopped) = match called {
             Called::Answered(answer, usage) => {
                 vendor.learn(None);
+                log_answer(candidate, asked, &usage, attempt, latency_ms);
                 (answer, Some(usage), None)
             }
             Called::Failed(error) => {
                 vendor.learn(Some(&error.failure));
-                log_failure(candidate, asked.role(), &error, latency_ms);
+                log_failure(candidate, asked.role(), &error, attempt, latency_ms);
                 (Answered::Failed(error.failure), error.usage, None)
             }
             Called::Stopped(error, usage) => {
@@ -382,10 +384,10 @@ impl<'r, 'a> Asking<'r, 'a> {
         let cost = usage.map_or(Usd::ZERO, |usage| cost(candidate, asked, &usage));
         if cost > worst {
             tracing::error!(
-                provider = candidate.provider,
-                model = candidate.model,
-                %cost,
-                %worst,
+                provider.name = candidate.provider,
+                provider.model = candidate.model,
+                cost_micro_usd = cost.micros(),
+                worst_micro_usd = worst.micros(),
                 "a call cost more than its worst case"
             );
         }
@@ -496,12 +498,12 @@ impl<'r, 'a> Asking<'r, 'a> {
     fn log_misfit(&self, candidate: &Candidate, role: Role, repaired: bool, problems: &[Detail]) {
         let pointers: Vec<&str> = problems.iter().map(|problem| problem.pointer.as_str()).take(8).collect();
         tracing::warn!(
-            provider = candidate.provider,
-            model = candidate.model,
-            role = ?role,
-            repaired,
-            problems = problems.len(),
-            ?pointers,
+            provider.name = candidate.provider,
+            provider.model = candidate.model,
+            provider.role = ?role,
+            answer.repaired = repaired,
+            answer.problems = problems.len(),
+            answer.pointers = ?pointers,
             "a model's answer does not fit"
         );
     }
@@ -552,14 +554,39 @@ fn cost(candidate: &Candidate, asked: &Asked, usage: &Usage) -> Usd {
     }
 }
 
-fn log_failure(candidate: &Candidate, role: Role, error: &ProviderError, latency_ms: u64) {
+/// The line of a call that was answered.
+fn log_answer(candidate: &Candidate, asked: &Asked, usage: &Usage, attempt: usize, latency_ms: u64) {
+    tracing::info!(
+        target: crate::METRICS,
+        {
+            provider.name = candidate.provider,
+            provider.model = candidate.model,
+            provider.role = ?asked.role(),
+            provider.attempt = attempt,
+            provider.latency_ms = latency_ms,
+            provider.errors = 0,
+            "tokens.in" = usage.input,
+            "tokens.out" = usage.output,
+            cost_micro_usd = cost(candidate, asked, usage).micros(),
+        },
+        "a model answered"
+    );
+}
+
+/// The line of a call that failed.
+fn log_failure(candidate: &Candidate, role: Role, error: &ProviderError, attempt: usize, latency_ms: u64) {
     tracing::warn!(
-        provider = candidate.provider,
-        model = candidate.model,
-        role = ?role,
-        failure = ?error.failure,
-        detail = error.detail,
-        latency_ms,
-        "a call to a model provider failed"
+        target: crate::METRICS,
+        {
+            provider.name = candidate.provider,
+            provider.model = candidate.model,
+            provider.role = ?role,
+            provider.attempt = attempt,
+            provider.latency_ms = latency_ms,
+            provider.errors = 1,
+            provider.failure = error.failure.as_str(),
+            error.source = error.detail,
+        },
+        "a call to a model failed"
     );
 }

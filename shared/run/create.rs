@@ -274,10 +274,11 @@ async fn begin(
         )
         .with_param("slug"));
     }
+    tracing::Span::current().record("run_id", tracing::field::display(run.id));
     let messages: Vec<_> = ready.iter().map(|step| StepMessage::new(tenant, run.id, step)).collect();
     if let Err(error) = app.queue().await.send(&messages).await {
         // The run is written; the reaper will send what could not be sent now.
-        tracing::error!(run.id = %run.id, error = %error, error.source = error.source_chain(), "first steps not sent");
+        tracing::error!(error.code = %error.code, error.source = error.source_chain(), "first steps not sent");
     }
     Ok(Started { run, first })
 }
@@ -302,6 +303,9 @@ pub async fn cancel(app: &App, caller: &Caller, run: &Run) -> Result<Run> {
             ),
         )
         .with_run(run.id));
+    }
+    if written != Written::Lost {
+        tracing::info!(run.status = "cancelled", "run ended");
     }
     Ok(after)
 }

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::{
     Run, StepStatus,
@@ -51,18 +52,27 @@ impl<'a> Engine<'a> {
     pub async fn work(&self, message: &StepMessage) -> Result<()> {
         let mut next = Some(message.step.clone());
         while let Some(step) = next.take() {
+            // A step that follows at once was not queued.
+            let queued_ms = (step != message.step).then_some(0_u64);
             let lease = config::lease().as_millis() as i64;
             match self.store.claim_step(&self.tenant, message.run, &step, self.clock, lease).await? {
                 Claim::Won(run, attempt) => {
                     let held = Held { run: message.run, step, attempt };
-                    if self.take(&run, &held).await? {
+                    let span = tracing::error_span!(
+                        "step",
+                        step = held.step,
+                        step.attempt = attempt,
+                        pipeline = run.pipeline.name,
+                        step.queue_ms = queued_ms
+                    );
+                    if self.take(&run, &held).instrument(span).await? {
                         next = self.follow_up(message.run).await?;
                     }
                 }
                 Claim::Done(run) => self.send(run.id, run.ready_steps()).await?,
                 Claim::NotNow => {}
                 Claim::Unknown => {
-                    tracing::warn!(run.id = %message.run, step.name = %step, "a message names no step that exists");
+                    tracing::warn!("a message names no step that exists");
                 }
             }
         }
@@ -211,7 +221,9 @@ impl<'a> Engine<'a> {
                 Ok(Written::Yes) => {}
                 Ok(Written::Lost) => return Halt::Lost,
                 // The next renewal may succeed; the commit decides in the end.
-                Err(error) => tracing::warn!(error = %error, "a lease was not renewed"),
+                Err(error) => {
+                    tracing::warn!(error.source = error.source_chain(), "a lease was not renewed");
+                }
             }
         }
     }
@@ -240,10 +252,10 @@ impl<'a> Engine<'a> {
             self.store.settle_late(&self.tenant, held, &result).await?;
             return Ok(false);
         }
-        tracing::info!(
-            run.id = %run.id, step.name = %held.step, step.attempt = held.attempt, step.latency_ms = result.latency_ms,
-            step.cost_usd = %result.cost, step.tokens_in = result.tokens_in, step.tokens_out = result.tokens_out, "step completed"
-        );
+        log_step(&result);
+        if ends {
+            tracing::info!(run.status = "completed", "run ended");
+        }
         Ok(!ends)
     }
 
@@ -256,11 +268,17 @@ impl<'a> Engine<'a> {
         result: &StepResult,
         diverged: Option<&str>,
     ) -> Result<()> {
-        tracing::warn!(run.id = %run.id, step.name = %held.step, error.code = %error.code, error.source = error.source_chain(), "run failed");
         let stored = error.to_stored();
         let how = Ending::Failed { error: &stored, step: Some((held, result)), diverged };
         if self.store.end_run(log, run, how, self.clock).await? == Written::Lost {
-            self.store.settle_late(&self.tenant, held, result).await?;
+            return self.store.settle_late(&self.tenant, held, result).await;
+        }
+        log_step(result);
+        let source = error.source_chain();
+        if error.code == Code::Internal {
+            tracing::error!(run.status = "failed", error.code = %error.code, error.source = source, "run ended");
+        } else {
+            tracing::warn!(run.status = "failed", error.code = %error.code, error.source = source, "run ended");
         }
         Ok(())
     }
@@ -275,11 +293,26 @@ impl<'a> Engine<'a> {
         let stalled = run.stalled_steps(self.clock.epoch_millis());
         let count = stalled.len();
         if count > 0 {
-            tracing::warn!(run.id = %run.id, steps = ?stalled, "sending stalled steps again");
+            tracing::warn!(workspace_id = %self.tenant.workspace(), run_id = %run.id, steps = ?stalled, "stalled steps are sent again");
         }
         self.send(run.id, stalled).await?;
         Ok(count)
     }
+}
+
+/// The one line of a step; the worker's spans name it.
+fn log_step(result: &StepResult) {
+    tracing::info!(
+        target: crate::METRICS,
+        {
+            step.latency_ms = result.latency_ms,
+            step.errors = u64::from(result.status == StepStatus::Failed),
+            "tokens.in" = result.tokens_in,
+            "tokens.out" = result.tokens_out,
+            cost_micro_usd = result.cost.micros(),
+        },
+        "step ended"
+    );
 }
 
 fn collect_delta(sent: &mut Value, body: &EventBody) {

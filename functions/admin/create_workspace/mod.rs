@@ -12,6 +12,7 @@ use persona::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::{Worker, serve::telemetry};
 
@@ -67,12 +68,16 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     telemetry::install(WORKER.bin);
     let app = App::default();
     let app = &app;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let made = make(app, event.payload).await;
-        made.map_err(|error| {
-            tracing::error!(error = %error, error.source = error.source_chain(), "no workspace was made");
-            lambda_runtime::Error::from(error.to_string())
-        })
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let span = tracing::error_span!("administering", request_id = event.context.request_id);
+        let making = async move {
+            telemetry::invocation_begins();
+            make(app, event.payload).await.map_err(|error| {
+                tracing::error!(error.code = %error.code, error.source = error.source_chain(), "no workspace was made");
+                lambda_runtime::Error::from(error.to_string())
+            })
+        };
+        making.instrument(span)
     }))
     .await
 }

@@ -4,12 +4,13 @@ use persona::{
     Error, Result,
     app::App,
     config::Setting,
+    error::Code,
     key::Scope,
     run::{self, CreatePersona, RunStatus, Started, Tail, events::Event},
 };
 
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, EventSource, Payload, Reply},
 };
 
@@ -22,7 +23,17 @@ pub const ROUTE: Route = Route {
     scope: Scope::Write,
     streaming: true,
     query: &["stream"],
+    headers: &["Prefer"],
     body: Some(include_str!("request.json")),
+    answers: &[(200, Form::Events), (201, Form::Object("persona")), (202, Form::Object("run"))],
+    errors: &[
+        Code::CostBudgetExceeded,
+        Code::IntentBlocked,
+        Code::UpgradeRequired,
+        Code::SlugTaken,
+        Code::SchemaViolation,
+        Code::ProviderUnavailable,
+    ],
     settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::RunsTable, Setting::StepsQueueUrl],
 };
 

@@ -4,7 +4,7 @@ use persona::{Result, app::App, config::Setting, key::Scope, persona::yaml};
 
 use super::access;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Payload, Reply},
 };
 
@@ -17,7 +17,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: false,
     query: &["version"],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::Object("persona")), (200, Form::Yaml("persona"))],
+    errors: &[],
     settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
 };
 

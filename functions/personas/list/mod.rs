@@ -11,7 +11,7 @@ use persona::{
 
 use super::access;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -24,7 +24,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: false,
     query: &["limit", "cursor", "visibility", "language", "q"],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::List("persona"))],
+    errors: &[],
     settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::SigningSecret],
 };
 

@@ -4,7 +4,7 @@ use persona::{Error, Result, app::App, config::Setting, key::Scope, pipeline::Pi
 
 use super::object;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -17,7 +17,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: false,
     query: &[],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::Object("pipeline"))],
+    errors: &[],
     settings: &[Setting::WorkspacesTable],
 };
 

@@ -4,7 +4,7 @@ use persona::{Result, app::App, config::Setting, key::Scope, pipeline::Pipeline}
 
 use super::object;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -17,7 +17,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: false,
     query: &["limit", "cursor"],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::List("pipeline"))],
+    errors: &[],
     settings: &[Setting::WorkspacesTable],
 };
 

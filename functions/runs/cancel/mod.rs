@@ -1,10 +1,10 @@
 //! `POST /v1/runs/{run}/cancel`.
 
-use persona::{Result, app::App, config::Setting, key::Scope, run};
+use persona::{Result, app::App, config::Setting, error::Code, key::Scope, run};
 
 use super::access;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -17,7 +17,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Write,
     streaming: false,
     query: &[],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::Object("run"))],
+    errors: &[Code::RunNotCancellable],
     settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::RunsTable],
 };
 

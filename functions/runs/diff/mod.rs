@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::access;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -25,7 +25,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: false,
     query: &["against"],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::Object("diff"))],
+    errors: &[],
     settings: &[Setting::WorkspacesTable, Setting::RunsTable],
 };
 

@@ -4,7 +4,7 @@ use persona::{Error, Result, app::App, config::Setting, key::Scope, run::Tail};
 
 use super::access;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, EventSource, Payload, Reply},
 };
 
@@ -17,7 +17,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: true,
     query: &["after", "limit", "cursor"],
+    headers: &["Last-Event-ID"],
     body: None,
+    answers: &[(200, Form::List("event")), (200, Form::Events)],
+    errors: &[],
     settings: &[Setting::WorkspacesTable, Setting::RunsTable],
 };
 

@@ -4,7 +4,7 @@ use persona::{Result, app::App, config::Setting, key::Scope};
 
 use super::access;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -17,7 +17,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: false,
     query: &[],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::Object("run"))],
+    errors: &[],
     settings: &[Setting::WorkspacesTable, Setting::RunsTable],
 };
 

@@ -11,7 +11,7 @@ use persona::{
 };
 
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -24,7 +24,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Read,
     streaming: false,
     query: &["limit", "cursor", "kind", "status", "persona", "conversation"],
+    headers: &[],
     body: None,
+    answers: &[(200, Form::List("run"))],
+    errors: &[],
     settings: &[Setting::WorkspacesTable, Setting::RunsTable, Setting::SigningSecret],
 };
 

@@ -4,13 +4,14 @@ use persona::{
     Result,
     app::App,
     config::Setting,
+    error::Code,
     key::Scope,
     run::{self, ReplayRequest, Tail},
 };
 
 use super::access;
 use crate::{
-    Route,
+    Form, Route,
     serve::{Call, Reply},
 };
 
@@ -23,7 +24,10 @@ pub const ROUTE: Route = Route {
     scope: Scope::Write,
     streaming: false,
     query: &[],
+    headers: &["Prefer"],
     body: Some(include_str!("request.json")),
+    answers: &[(201, Form::Object("run")), (202, Form::Object("run"))],
+    errors: &[Code::UpgradeRequired, Code::RunNotReplayable],
     settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::RunsTable, Setting::StepsQueueUrl],
 };
 

@@ -1,9 +1,17 @@
 //! The worker of steps. Each record is judged by itself: one bad message fails alone.
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use persona::{Error, Result, app::App, config::Setting, queue::StepMessage, run::Engine};
+use persona::{
+    Error, Result,
+    app::App,
+    clock::{Clock, SystemClock},
+    config::Setting,
+    queue::StepMessage,
+    run::Engine,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use crate::{Worker, serve::telemetry};
 
@@ -21,12 +29,22 @@ pub const WORKER: Worker = Worker {
 };
 
 /// One record, read leniently: what it lacks is its own failure, not the batch's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Record {
     #[serde(rename = "messageId", default)]
     message_id: String,
     #[serde(default)]
     body: String,
+    #[serde(default)]
+    attributes: Attributes,
+}
+
+/// What SQS says of a message.
+#[derive(Debug, Default, Deserialize)]
+struct Attributes {
+    /// Milliseconds since the epoch, as text.
+    #[serde(rename = "SentTimestamp", default)]
+    sent: String,
 }
 
 /// Serves until the process ends.
@@ -35,7 +53,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     let app = App::default();
     let app = &app;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        Ok::<_, lambda_runtime::Error>(take(app, &event.payload).await)
+        telemetry::invocation_begins();
+        let span = tracing::error_span!("invocation", request_id = event.context.request_id);
+        Ok::<_, lambda_runtime::Error>(take(app, &event.payload).instrument(span).await)
     }))
     .await
 }
@@ -45,17 +65,33 @@ async fn take(app: &App, event: &Value) -> Value {
     let records = event["Records"].as_array().cloned().unwrap_or_default();
     let mut failures = Vec::new();
     for record in records {
-        let record: Record = serde_json::from_value(record)
-            .unwrap_or(Record { message_id: String::new(), body: String::new() });
-        if let Err(error) = work(app, &record.body).await {
-            tracing::error!(message.id = %record.message_id, error = %error, error.source = error.source_chain(), "a message must come again");
+        let record: Record = serde_json::from_value(record).unwrap_or_default();
+        if let Err(error) = work(app, &record).await {
+            tracing::error!(message_id = record.message_id, error.code = %error.code, error.source = error.source_chain(), "a message must come again");
             failures.push(json!({"itemIdentifier": record.message_id}));
         }
     }
     json!({"batchItemFailures": failures})
 }
 
-async fn work(app: &App, body: &str) -> Result<(), Error> {
-    let message = StepMessage::parse(body)?;
-    Box::pin(async move { Engine::new(app, message.tenant()).await.work(&message).await }).await
+async fn work(app: &App, record: &Record) -> Result<(), Error> {
+    let message = StepMessage::parse(&record.body)?;
+    // At the level of errors, so that no filter takes the ids from a line.
+    let span = tracing::error_span!(
+        "message",
+        workspace_id = %message.tenant().workspace(),
+        run_id = %message.run,
+        step = message.step,
+        step.queue_ms = record.queued_ms(),
+    );
+    let work = async move { Engine::new(app, message.tenant()).await.work(&message).await };
+    Box::pin(work.instrument(span)).await
+}
+
+impl Record {
+    /// From sending to now; unknown where SQS does not say.
+    fn queued_ms(&self) -> Option<u64> {
+        let sent: i64 = self.attributes.sent.parse().ok()?;
+        u64::try_from(SystemClock.epoch_millis() - sent).ok()
+    }
 }

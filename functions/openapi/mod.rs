@@ -1,0 +1,244 @@
+//! Makes `docs/openapi.json` from the catalogue, the schemas and the table of errors; a test holds it current.
+#![expect(clippy::expect_used, clippy::panic, reason = "it runs in a test alone")]
+
+mod schemas;
+
+use std::{collections::BTreeMap, env, fs, path::Path};
+
+use persona::error::Code;
+use serde_json::{Map, Value, json};
+
+use crate::{Form, ROUTES, Route};
+
+/// Set, the test writes the document instead of comparing it.
+const WRITE: &str = "PERSONA_WRITE_OPENAPI";
+
+/// Headers that every route reads.
+const HEADERS_READ: &[&str] = &["Persona-Version", "Persona-Workspace", "X-Request-Id"];
+/// Headers of every answer, as far as they apply.
+const HEADERS_ANSWERED: &[&str] = &[
+    "Persona-Request-Id",
+    "X-Request-Id",
+    "Persona-Key-Expires",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+];
+
+fn document() -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.to_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Persona",
+            "version": persona::API_VERSION,
+            "summary": "From a brief to a character, as a tracked and replayable run.",
+            "description": "A path answers 405 `request.method_not_allowed` to a method that is not listed here, and an unknown path 404 `resource.not_found`, both in the envelope of every error.",
+        },
+        "servers": [{"url": "https://api.persona.dev"}],
+        "security": [{"key": []}],
+        "tags": [
+            {"name": "personas", "description": "Characters made from briefs."},
+            {"name": "runs", "description": "Every generation, tracked and replayable."},
+            {"name": "workspace", "description": "The tenant of the key."},
+            {"name": "pipelines", "description": "How personas are made, as data."},
+        ],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"key": {
+                "type": "http", "scheme": "bearer", "bearerFormat": "pk_live_… or pk_test_…",
+                "description": "A key of one workspace. `x-scope` of an operation is the scope that the key needs.",
+            }},
+            "headers": parameters()["answer"],
+            "responses": refusals(),
+            "schemas": schemas::components(),
+        },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut made = json!({
+        "operationId": route.bin,
+        "tags": [route.path.split('/').nth(2)],
+        "summary": route.summary,
+        "x-scope": route.scope,
+        "parameters": parameters_of(route),
+    });
+    if let Some(body) = route.body {
+        let schema = schemas::reference(&schemas::name_of(body));
+        made["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
+    }
+    made["responses"] = responses(route).into();
+    made
+}
+
+// ---- what a route reads
+
+fn parameters() -> Value {
+    serde_json::from_str(include_str!("parameters.json")).expect("parameters.json is JSON")
+}
+
+fn parameters_of(route: &Route) -> Vec<Value> {
+    let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let headers = route.headers.iter().chain(HEADERS_READ).copied();
+    let named = in_path
+        .map(|name| ("path", name))
+        .chain(route.query.iter().map(|name| ("query", *name)))
+        .chain(headers.map(|name| ("header", name)));
+    named.map(|(place, name)| parameter(place, name)).collect()
+}
+
+fn parameter(place: &str, name: &str) -> Value {
+    let known = &parameters()[place][name];
+    assert!(known.is_object(), "functions/openapi/parameters.json does not describe {name} ({place})");
+    let mut made = json!({"name": name, "in": place});
+    if place == "path" {
+        made["required"] = true.into();
+    }
+    if name == "Persona-Version" {
+        made["schema"] = json!({"const": persona::API_VERSION});
+    }
+    for (key, value) in known.as_object().into_iter().flatten() {
+        if made.get(key).is_none() {
+            made[key] = value.clone();
+        }
+    }
+    made
+}
+
+// ---- what it answers
+
+fn responses(route: &Route) -> Map<String, Value> {
+    let mut made = Map::new();
+    for (status, form) in route.answers {
+        let response =
+            made.entry(status.to_string()).or_insert_with(|| json!({"description": "", "content": {}}));
+        let description = response["description"].as_str().unwrap_or_default();
+        let or = if description.is_empty() { "" } else { " Or: " };
+        response["description"] = format!("{description}{or}{}", described(*status, *form)).into();
+        response["content"][form.media()] = json!({"schema": body_schema(*form)});
+        response["headers"] = headers_answered(*status, *form);
+    }
+    for (status, codes) in codes_by_status(route) {
+        let shared = |code: &Code| json!({"$ref": format!("#/components/responses/{code}")});
+        let response = if let [code] = codes.as_slice() { shared(code) } else { refusal(&codes) };
+        made.insert(status.to_string(), response);
+    }
+    made
+}
+
+fn described(status: u16, form: Form) -> String {
+    match (status, form) {
+        (201, Form::Object(object)) => format!("The {object}, made."),
+        (202, _) => "The run, which goes on; follow it at Location.".to_owned(),
+        (_, Form::Object(object)) => format!("The {object}."),
+        (_, Form::Yaml(object)) => format!("The {object} as YAML, with Accept: application/yaml."),
+        (_, Form::List(object)) => format!("A page, each an object \"{object}\"."),
+        (_, Form::Events) => {
+            "The run's events as they happen, until it ends: each with id, event and one line of data as in the schema Event, and a comment after 15 s of silence. A failure after the first event is run.failed.".to_owned()
+        }
+    }
+}
+
+fn body_schema(form: Form) -> Value {
+    match form {
+        Form::Object(object) | Form::Yaml(object) => schemas::reference(&schemas::pascal(object)),
+        Form::List(object) => schemas::reference(&format!("{}List", schemas::pascal(object))),
+        Form::Events => json!({"type": "string", "contentMediaType": "text/event-stream"}),
+    }
+}
+
+fn headers_answered(status: u16, form: Form) -> Value {
+    let location = (status == 201 || status == 202 || form == Form::Events).then_some("Location");
+    let tagged = matches!(form, Form::Object("persona") | Form::Yaml("persona")).then_some("ETag");
+    headers(location.into_iter().chain(tagged))
+}
+
+fn headers<'a>(more: impl Iterator<Item = &'a str>) -> Value {
+    let named = HEADERS_ANSWERED.iter().copied().chain(more);
+    let made = named.map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})));
+    Value::Object(made.collect())
+}
+
+/// Every code that the route can fail with: what `serve` refuses on any route, and the route's own.
+fn codes_by_status(route: &Route) -> BTreeMap<u16, Vec<Code>> {
+    let may = |code: &Code| match code {
+        Code::RequestInvalid
+        | Code::InvalidKey
+        | Code::InsufficientScope
+        | Code::NotAcceptable
+        | Code::RateLimitExceeded
+        | Code::Internal => true,
+        Code::NotFound => route.path.contains('{'),
+        Code::PayloadTooLarge => route.method != "GET",
+        Code::UnsupportedMediaType => route.body.is_some(),
+        other => route.errors.contains(other),
+    };
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in Code::ALL.iter().filter(|code| may(code)) {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    by_status
+}
+
+/// The answers of one code each that operations refer to.
+fn refusals() -> Map<String, Value> {
+    let alone = ROUTES.iter().flat_map(|route| codes_by_status(route).into_values());
+    let alone: Vec<Code> = alone.filter_map(|codes| (codes.len() == 1).then(|| codes[0])).collect();
+    let used = Code::ALL.iter().filter(|code| alone.contains(code));
+    used.map(|code| (code.to_string(), refusal(&[*code]))).collect()
+}
+
+/// An answer of one status, with the codes that it may carry.
+fn refusal(codes: &[Code]) -> Value {
+    let told: Vec<String> = codes.iter().map(|code| format!("`{code}`: {}", code.when())).collect();
+    let retry = codes.iter().any(|code| code.retryable()).then_some("Retry-After");
+    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    json!({
+        "description": told.join(" "),
+        "headers": headers(retry.into_iter()),
+        "content": {"application/json": {"schema": {
+            "allOf": [schemas::reference("Error")],
+            "properties": {"error": {"properties": {"code": {"enum": names}}}},
+        }}},
+    })
+}
+
+#[test]
+fn the_document_is_made_from_the_catalogue() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
+    let made = format!("{:#}\n", document());
+    if env::var_os(WRITE).is_some() {
+        fs::write(&file, &made).expect("docs/openapi.json is written");
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        made == kept,
+        "docs/openapi.json is not what the catalogue makes. Run `make openapi` and commit it."
+    );
+}
+
+#[test]
+fn every_described_parameter_is_read_by_some_route() {
+    let document = document();
+    let operations = document["paths"].as_object().into_iter().flatten();
+    let operations = operations.flat_map(|(_, path)| path.as_object().into_iter().flatten());
+    let used: Vec<(String, String)> = operations
+        .flat_map(|(_, operation)| operation["parameters"].as_array().into_iter().flatten())
+        .map(|parameter| (text(&parameter["in"]), text(&parameter["name"])))
+        .collect();
+    for (place, described) in parameters().as_object().into_iter().flatten() {
+        for name in described.as_object().into_iter().flatten().map(|(name, _)| name) {
+            let known = place == "answer" || used.contains(&(place.clone(), name.clone()));
+            assert!(known, "no route reads {name} ({place})");
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
