@@ -2,11 +2,13 @@
 //! `template.yaml` and `docs/openapi.json` are held equal to it by `catalogue_test.rs`.
 
 pub mod admin;
+pub mod conversations;
 pub mod fallback;
 pub mod personas;
 pub mod pipelines;
 pub mod runs;
 pub mod serve;
+pub mod tools;
 pub mod workers;
 pub mod workspace;
 
@@ -96,6 +98,14 @@ pub const ROUTES: &[&Route] = &[
     &workspace::get::ROUTE,
     &pipelines::list::ROUTE,
     &pipelines::get::ROUTE,
+    &conversations::create::ROUTE,
+    &conversations::list::ROUTE,
+    &conversations::get::ROUTE,
+    &conversations::delete::ROUTE,
+    &conversations::messages::create::ROUTE,
+    &conversations::messages::list::ROUTE,
+    &conversations::drift::ROUTE,
+    &tools::list::ROUTE,
 ];
 
 /// Every other Lambda.

@@ -9,7 +9,7 @@ use persona::{
 };
 
 /// The persona that `name` (id or slug) means to this caller; 404 when it is unknown, deleted, or not for this key's eyes.
-pub(super) async fn find(
+pub(crate) async fn find(
     app: &App,
     caller: &Caller,
     name: &str,
@@ -27,6 +27,6 @@ pub(super) async fn find(
 }
 
 /// `private` is for the creating key and admin keys; all else for the whole workspace.
-pub(super) fn may_see(caller: &Caller, entry: &PersonaEntry) -> bool {
+pub(crate) fn may_see(caller: &Caller, entry: &PersonaEntry) -> bool {
     entry.visibility != Visibility::Private || entry.created_by == caller.key_id || caller.is_admin()
 }

@@ -1,6 +1,6 @@
 //! Routes of `/v1/personas`.
 
-mod access;
+pub mod access;
 pub mod create;
 pub mod delete;
 pub mod get;

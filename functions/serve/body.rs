@@ -7,10 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream, stream::BoxStream};
 use http_body::Frame;
 
-use super::{ending::Ending, reply::EventSource};
+use super::{
+    ending::Ending,
+    reply::{EventSource, next_live},
+};
 
 type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
@@ -31,6 +34,16 @@ impl ReplyBody {
             let piece = source.next_piece().await?;
             ending.first_byte();
             Some((Bytes::from(piece), (source, ending)))
+        });
+        Self::Events(pieces.boxed())
+    }
+
+    /// The same of texts that come from elsewhere.
+    pub(super) fn live(texts: BoxStream<'static, String>, ending: Ending) -> Self {
+        let pieces = stream::unfold((texts, ending), |(mut texts, mut ending)| async move {
+            let piece = next_live(&mut texts).await?;
+            ending.first_byte();
+            Some((Bytes::from(piece), (texts, ending)))
         });
         Self::Events(pieces.boxed())
     }

@@ -1,5 +1,6 @@
 //! What a route answers, before it is HTTP.
 
+use futures_util::{StreamExt, stream::BoxStream};
 use http::{HeaderName, HeaderValue, StatusCode};
 use persona::{
     config,
@@ -25,8 +26,10 @@ pub enum Payload {
     Yaml(String),
     /// Nothing.
     Empty,
-    /// Server-sent events.
+    /// Server-sent events of a run.
     Events(Box<EventSource>),
+    /// Server-sent events that come from elsewhere, each as text.
+    Live(BoxStream<'static, String>),
 }
 
 /// A stream of a run's events: some that are known at once, then those of the tail.
@@ -45,7 +48,7 @@ impl EventSource {
             return Some(text);
         }
         match tokio::time::timeout(config::keep_alive(), self.tail.next()).await {
-            Err(_) => Some(": keep-alive\n\n".to_owned()),
+            Err(_) => Some(KEEP_ALIVE.to_owned()),
             Ok(Ok(Some(event))) => Some(as_text(&event)),
             Ok(Ok(None)) => None,
             Ok(Err(error)) => {
@@ -57,8 +60,18 @@ impl EventSource {
     }
 }
 
+/// A stream of texts, with a comment after each silence.
+pub(super) async fn next_live(texts: &mut BoxStream<'static, String>) -> Option<String> {
+    match tokio::time::timeout(config::keep_alive(), texts.next()).await {
+        Ok(text) => text,
+        Err(_) => Some(KEEP_ALIVE.to_owned()),
+    }
+}
+
+const KEEP_ALIVE: &str = ": keep-alive\n\n";
+
 /// `id:`, `event:`, one line of JSON.
-fn as_text(event: &Event) -> String {
+pub fn as_text(event: &Event) -> String {
     format!("id: {}\nevent: {}\ndata: {}\n\n", event.seq, event.body.event, event.body.data)
 }
 
@@ -81,6 +94,15 @@ impl Reply {
         )
     }
 
+    /// Adds fields beside those of a JSON object.
+    #[must_use]
+    pub fn with_fields(mut self, fields: Value) -> Self {
+        if let (Payload::Json(Value::Object(object)), Value::Object(fields)) = (&mut self.payload, fields) {
+            object.extend(fields);
+        }
+        self
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -100,6 +122,7 @@ impl Reply {
             Payload::Yaml(text) => (Some("application/yaml"), ReplyBody::whole(text)),
             Payload::Empty => (None, ReplyBody::whole(String::new())),
             Payload::Events(source) => (Some("text/event-stream"), ReplyBody::events(source, ending)),
+            Payload::Live(texts) => (Some("text/event-stream"), ReplyBody::live(texts, ending)),
         };
         let mut response = http::Response::new(body);
         *response.status_mut() =

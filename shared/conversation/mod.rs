@@ -1,6 +1,7 @@
 //! Conversations: a persona's version, pinned, and the messages between it and a caller. Types and rules;
 //! `store::conversations` keeps them, `conversation::turn` moves them.
 
+mod begin;
 mod character;
 mod memory;
 mod prompt;
@@ -10,6 +11,7 @@ pub mod turn;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use begin::{Begin, begin};
 pub use character::Character;
 
 use crate::{
@@ -147,6 +149,10 @@ pub struct Report {
     /// What it cost.
     #[serde(with = "micros")]
     pub cost: Usd,
+    /// The moving average after this turn.
+    pub average: f64,
+    /// Whether the average went above its threshold, or settled again, at this turn.
+    pub crossed: bool,
     /// Whether the first try was out of character and this is the second.
     #[serde(default)]
     pub regenerated: bool,

@@ -6,7 +6,7 @@
 use std::{
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -105,7 +105,6 @@ pub struct Turn {
     app: App,
     run: Run,
     log: EventLog,
-    begun: Instant,
     character: Arc<Character>,
     vectors: Option<SampleVectors>,
     /// The conversation and the window on it; none for a completion of its own.
@@ -286,7 +285,6 @@ impl Claimed<'_> {
         let regenerates = conversation.drift_policy == DriftPolicy::Regenerate && !say.stream;
         let turn = Turn {
             app: app.clone(),
-            begun: Instant::now(),
             log: EventLog::new(tenant, run.id, OPENING_EVENTS),
             purse: TurnPurse::new(run.budget()),
             run,
@@ -630,8 +628,12 @@ impl Turn {
             self.settle("summary", StepStatus::Completed, exchanges);
         }
         self.ended(RunStatus::Completed, &at);
+        let before = self.talk.as_ref().map_or_else(Smoothed::default, |talk| talk.conversation.smoothed);
+        let smoothed = before.after(&scored.drift);
         let run = &self.run;
         let report = Report {
+            average: smoothed.average,
+            crossed: smoothed.above != before.above,
             persona_version: self.character.version,
             drift: scored.drift,
             coherence: scored.coherence,
@@ -670,11 +672,6 @@ impl Turn {
             ("drift", &said.drift_exchanges),
             ("summary", notes_exchanges.as_ref().unwrap_or(&Vec::new())),
         ]);
-        let smoothed = self
-            .talk
-            .as_ref()
-            .map_or_else(Smoothed::default, |talk| talk.conversation.smoothed)
-            .after(&scored.drift);
         let also = self.vector_writes(said.new_vectors.as_ref()).await?;
         // Functions that the caller is to call are no turn yet: the answer to them will be.
         let kept = spoken.tool_calls.is_empty().then_some(&spoken.message);

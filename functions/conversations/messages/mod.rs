@@ -1,0 +1,4 @@
+//! `/v1/chat/conversations/{conversation}/messages`.
+
+pub mod create;
+pub mod list;

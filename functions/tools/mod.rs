@@ -1,0 +1,3 @@
+//! `/v1/tools`.
+
+pub mod list;
