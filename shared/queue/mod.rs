@@ -68,6 +68,11 @@ impl Queue {
 
     /// Sends messages, ten a request; all or an error (those sent may then come twice, which is harmless).
     pub async fn send(&self, messages: &[StepMessage]) -> Result<()> {
+        self.send_later(messages, Duration::ZERO).await
+    }
+
+    /// The same, to be received after a pause; SQS takes whole seconds, at most 900.
+    pub async fn send_later(&self, messages: &[StepMessage], pause: Duration) -> Result<()> {
         let url = Setting::StepsQueueUrl.read()?;
         for batch in messages.chunks(10) {
             let entries = batch
@@ -76,6 +81,7 @@ impl Queue {
                 .map(|(position, message)| {
                     SendMessageBatchRequestEntry::builder()
                         .id(position.to_string())
+                        .delay_seconds(pause.as_secs().min(900) as i32)
                         .message_body(serde_json::to_string(message).map_err(Error::internal)?)
                         .build()
                         .map_err(Error::internal)

@@ -88,6 +88,8 @@ pub enum Written {
     Yes,
     /// No; nothing is written.
     Lost,
+    /// It did, but the log has grown since the end of the run was made; nothing is written.
+    Overtaken,
 }
 
 /// Which attempt of which step a worker holds.
@@ -157,6 +159,11 @@ impl EventLog {
     /// Whether the terminal event is written: nothing may follow.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// The log was read to this number.
+    pub fn reach(&mut self, last: u64) {
+        self.last = last;
     }
 
     fn item(&self, bodies: &[EventBody], at: &str) -> Result<Item> {
@@ -635,6 +642,9 @@ impl Store {
                     if log.closed {
                         return Ok(Written::Lost);
                     }
+                    if ending.is_some() {
+                        return Ok(Written::Overtaken);
+                    }
                 }
                 Err(refused) => return Err(refused.into_error()),
             }
@@ -776,6 +786,12 @@ impl Store {
             writes.push(super::personas::release_slug(&tenant, slug, run)?);
         }
         if let Ending::Failed { step: Some((held, result)), .. } = &how {
+            if !result.output.is_null() {
+                let data = DataItem { json: result.output.to_string() };
+                let table = Setting::RunsTable.read()?;
+                let key = data_key(&held.step);
+                writes.push(put(&table, to_item(&partition(&tenant, held.run), &key, &data)?)?);
+            }
             writes.extend(self.recording_writes(&tenant, held, result.recording.as_ref())?);
         }
         let event = how.event();
