@@ -35,7 +35,7 @@ test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their 
 	cargo test -q --workspace --exclude tests --lib
 	cargo build -q -p functions -p tests --tests --bins
 	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
-	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.3-1.5s \
+	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.5-2.5s \
 		--visibility 5 -- cargo test -q -p tests --test suite -- disturbed --nocapture
 	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
 

@@ -18,6 +18,7 @@ const BRIEF: &str = "A 66-year-old chef from Sydney who collects vintage cars";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn brief(seed: u64, budget: Option<f64>) -> Value {
+    shared();
     json!({"intent": BRIEF, "seed": seed, "budget_usd": budget})
 }
 

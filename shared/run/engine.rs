@@ -25,13 +25,13 @@ use crate::{
     queue::{Queue, StepMessage},
     store::{
         Store,
-        runs::{ACTIVE_SHARDS, Claim, Ending, EventLog, Held, RunData, StepResult, Written},
+        runs::{ACTIVE_SHARDS, ActiveRun, Claim, Ending, EventLog, Held, RunData, StepResult, Written},
     },
     tenant::Tenant,
 };
 
 /// A step whose worker was lost this often ends its run.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 6;
 
 /// One tenant's engine in one worker.
 pub struct Engine<'a> {
@@ -119,10 +119,11 @@ impl<'a> Engine<'a> {
                 lost = self.keep_lease(held) => Err(lost),
             };
             match worked {
-                Ok(outcome) => match self.commit(run, held, &mut log, &ledger, outcome, begun).await? {
-                    Committed::Yes { goes_on } => return Ok(goes_on),
+                Ok(outcome) => match self.commit(run, held, &mut log, &ledger, outcome, begun).await {
+                    Ok(Committed::Yes { goes_on }) => return Ok(goes_on),
                     // What the end is made of was read before the newest event: read again.
-                    Committed::Overtaken => {}
+                    Ok(Committed::Overtaken) => {}
+                    Err(error) => break Halt::Retry(error),
                 },
                 Err(halt) => break halt,
             }
@@ -161,8 +162,7 @@ impl<'a> Engine<'a> {
             step.pause_ms = pause.as_millis() as u64, "a step is tried again"
         );
         let given_back = async {
-            self.store.settle_late(&self.tenant, held, result).await?;
-            self.store.renew_lease(&self.tenant, held, 0).await?;
+            self.store.give_back(&self.tenant, held, result).await?;
             let message = StepMessage::new(&self.tenant, held.run, &held.step);
             self.queue.send_later(&[message], pause).await
         };
@@ -367,6 +367,14 @@ impl StepResult {
     }
 }
 
+async fn look_at(app: &App, active: &ActiveRun) -> Result<usize> {
+    let engine = Engine::new(app, active.tenant).await;
+    match engine.store.run(&active.tenant, active.run).await? {
+        Some(run) if !run.status.is_final() => engine.revive(&run).await,
+        _ => Ok(0),
+    }
+}
+
 /// Looks at every active run that is due, sends stalled steps again. Returns how many steps were sent.
 pub async fn reap(app: &App) -> Result<usize> {
     let store = app.store().await;
@@ -374,11 +382,13 @@ pub async fn reap(app: &App) -> Result<usize> {
     for shard in 0..ACTIVE_SHARDS {
         let now = app.clock().epoch_millis();
         for active in store.due_runs(shard, now).await? {
-            let engine = Engine::new(app, active.tenant).await;
-            if let Some(run) = store.run(&active.tenant, active.run).await?
-                && !run.status.is_final()
-            {
-                sent += engine.revive(&run).await?;
+            // One run that cannot be looked at must not keep the reaper from those behind it.
+            match look_at(app, &active).await {
+                Ok(count) => sent += count,
+                Err(error) => tracing::error!(
+                    run_id = %active.run, error.code = %error.code, error.source = error.source_chain(),
+                    "an active run could not be looked at"
+                ),
             }
             store.postpone(&active, now + config::lease().as_millis() as i64).await?;
         }

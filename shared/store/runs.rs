@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use backon::Retryable;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -148,12 +149,14 @@ pub struct EventLog {
     run: RunId,
     last: u64,
     closed: bool,
+    /// Tells this writer's items from others': a write whose answer was lost must not be made twice.
+    writer: u64,
 }
 
 impl EventLog {
     /// A log whose last number is at least `last`.
     pub fn new(tenant: Tenant, run: RunId, last: u64) -> Self {
-        Self { tenant, run, last, closed: false }
+        Self { tenant, run, last, closed: false, writer: rand::rng().random() }
     }
 
     /// Whether the terminal event is written: nothing may follow.
@@ -173,8 +176,20 @@ impl EventLog {
             created_at: at.to_owned(),
             terminal: bodies.iter().any(EventBody::is_terminal),
             expires_at: expiry(at),
+            writer: self.writer,
         };
         to_item(&partition(&self.tenant, self.run), &event_key(self.last + 1), &item)
+    }
+
+    /// The writes that append all of these, and the log behind them.
+    fn items(&self, bodies: &[EventBody], at: &str) -> Result<(Vec<TransactWriteItem>, Self)> {
+        let table = Setting::RunsTable.read()?;
+        let (mut writes, mut behind) = (Vec::new(), self.clone());
+        for batch in bodies.chunks(BATCH_AT_MOST) {
+            writes.push(put_new(&table, behind.item(batch, at)?)?);
+            behind.wrote(batch);
+        }
+        Ok((writes, behind))
     }
 
     fn wrote(&mut self, bodies: &[EventBody]) {
@@ -192,6 +207,8 @@ struct EventItem {
     created_at: String,
     terminal: bool,
     expires_at: i64,
+    #[serde(default)]
+    writer: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -474,6 +491,28 @@ impl Store {
         }
     }
 
+    /// Gives a step back to be taken again, and settles what this attempt spent, both or neither.
+    pub async fn give_back(&self, tenant: &Tenant, held: &Held, result: &StepResult) -> Result<Written> {
+        let update = self
+            .held_update(tenant, held)?
+            .update_expression(
+                "SET steps.#step.lease = :none ADD committed :release, cost :cost, tokens_in :in, tokens_out :out",
+            )
+            .expression_attribute_values(":none", number(0))
+            .expression_attribute_values(":release", number(-result.release.micros()))
+            .expression_attribute_values(":cost", number(result.cost.micros()))
+            .expression_attribute_values(":in", number(result.tokens_in))
+            .expression_attribute_values(":out", number(result.tokens_out));
+        let send = || async { update.clone().send().await };
+        match send.retry(contention()).when(is_contended).await {
+            Ok(_) => Ok(Written::Yes),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Written::Lost),
+                _ => Err(storage(error)),
+            },
+        }
+    }
+
     /// Reserves `amount` more (negative releases), unless the sum of spent and reserved would pass `budget`.
     pub async fn reserve(
         &self,
@@ -557,11 +596,23 @@ impl Store {
             Err(error)
                 if error.as_service_error().is_some_and(aws_sdk_dynamodb::operation::put_item::PutItemError::is_conditional_check_failed_exception) =>
             {
-                Ok(false)
+                self.is_written(log, batch).await
             }
             Err(error) if is_contended(&error) => Ok(false),
             Err(error) => Err(storage(error)),
         }
+    }
+
+    /// Whether the item in the way is this writer's own, of a first try whose answer was lost.
+    async fn is_written(&self, log: &mut EventLog, batch: &[EventBody]) -> Result<bool> {
+        let key = event_key(log.last + 1);
+        let item: Option<EventItem> =
+            self.get(Setting::RunsTable, &partition(&log.tenant, log.run), &key).await?;
+        let own = item.is_some_and(|item| item.writer == log.writer);
+        if own {
+            log.wrote(batch);
+        }
+        Ok(own)
     }
 
     /// Learns the log's last number.
@@ -624,20 +675,20 @@ impl Store {
         loop {
             let seq = log.last + events.len() as u64;
             let header = self.commit_update(&tenant, held, result, &dependants, ending.as_ref(), seq, &at)?;
-            let mut all = vec![
-                TransactWriteItem::builder().update(header).build(),
-                put_new(&Setting::RunsTable.read()?, log.item(events, &at)?)?,
-            ];
+            let (appended, behind) = log.items(events, &at)?;
+            let logged = 1..=appended.len();
+            let mut all = vec![TransactWriteItem::builder().update(header).build()];
+            all.extend(appended);
             all.extend(writes.iter().cloned());
             match self.transact(all).await {
                 Ok(()) => {
-                    log.wrote(events);
+                    *log = behind;
                     return Ok(Written::Yes);
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
                     return Ok(Written::Lost);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
+                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| logged.contains(at)) => {
                     self.catch_up(log).await?;
                     if log.closed {
                         return Ok(Written::Lost);

@@ -32,6 +32,7 @@ fn message(workspace: &Workspace, run: &str, step: &str) -> String {
 }
 
 async fn run_with_seed(workspace: &Workspace, seed: u64) -> String {
+    shared();
     let body = json!({"intent": "A 64-year-old scientist from London who loves hiking", "seed": seed, "budget_usd": 0.4});
     begin(workspace, &body).await
 }
