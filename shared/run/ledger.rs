@@ -15,6 +15,7 @@ use super::{Run, StepStatus, engine::Engine, events::EventBody};
 use crate::{
     Usd,
     error::{Code, Error, Result},
+    persona::Layer,
     pipeline::json_stream::{LayerStream, apply_delta},
     provider::{Exchange, Purse, Sink, Unanswered, recording::Asked},
     store::runs::{EventLog, Held, Reserve, StepResult},
@@ -156,7 +157,16 @@ pub(super) struct FieldSink<'a> {
     /// Fields already sent, applied to `{}`; a second attempt does not repeat what the first has sent.
     pub(super) sent: &'a mut Value,
     pub(super) fields: LayerStream,
+    /// The layers that were asked for; what else a model writes is nobody's field.
+    pub(super) layers: &'a [Layer],
     pub(super) lost: &'a LostFlag,
+}
+
+impl FieldSink<'_> {
+    fn was_asked_for(&self, path: &str) -> bool {
+        let layer = path.split(['.', '[']).next().unwrap_or_default();
+        self.layers.iter().any(|wanted| wanted.as_str() == layer)
+    }
 }
 
 #[async_trait]
@@ -164,6 +174,9 @@ impl Sink for FieldSink<'_> {
     async fn text(&mut self, piece: &str) -> Result<()> {
         let mut events = Vec::new();
         for (path, value) in self.fields.push(piece) {
+            if !self.was_asked_for(&path) {
+                continue;
+            }
             let mut after = self.sent.clone();
             apply_delta(&mut after, &path, value.clone());
             if after != *self.sent {

@@ -133,7 +133,7 @@ impl Work<'_> {
         let (engine, ledger) = (self.engine, &*self.ledger);
         let purse = RunPurse { engine, run: self.run, held: self.held, ledger, lost: &lost };
         let fields = LayerStream::new();
-        let mut sink = FieldSink { engine, log: self.log, sent: &mut self.sent, fields, lost: &lost };
+        let mut sink = FieldSink { engine, log: self.log, sent: &mut self.sent, fields, layers, lost: &lost };
         let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
         let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
         let answered = self.source.answer(ask).await;

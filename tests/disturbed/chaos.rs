@@ -41,7 +41,7 @@ async fn runs_end_once_and_whole_while_workers_are_killed_at_random() {
         .filter(|attempt| *attempt > 1)
         .count() as u64;
     println!(
-        "{kills} workers killed; {} of {RUNS} runs completed; {attempts} steps were taken more than once",
+        "{kills} workers killed; {} of {RUNS} runs completed; {attempts} steps were taken more than once; the model was asked {asked} times",
         completed.len()
     );
     assert!(kills >= KILLS, "only {kills} workers were killed");
