@@ -15,7 +15,7 @@ use tests::{
 };
 
 const BRIEF: &str = "A 66-year-old chef from Sydney who collects vintage cars";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn brief(seed: u64, budget: f64) -> Value {
     shared();

@@ -463,7 +463,7 @@ impl Work<'_> {
 /// Fails the run over a decision that blocks, and keeps the decision.
 fn refuse_blocked(decision: &moderation::Decision) -> Result<(), Halt> {
     match moderation::blocked(decision, "intent") {
-        Some(blocked) => Err(Halt::Refused(blocked, json!({"moderation": decision}))),
+        Some(blocked) => Err(Halt::Refused(Box::new(blocked), json!({"moderation": decision}))),
         None => Ok(()),
     }
 }
