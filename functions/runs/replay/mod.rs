@@ -24,7 +24,7 @@ pub const ROUTE: Route = Route {
     streaming: false,
     query: &[],
     body: Some(include_str!("request.json")),
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::RunsTable, Setting::StepsQueueUrl],
+    settings: &[Setting::WorkspacesTable, Setting::RunsTable, Setting::StepsQueueUrl],
 };
 
 /// The new run: 201 when it ends within the wait, else 202.
