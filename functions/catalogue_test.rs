@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    sync::LazyLock,
 };
 
 use persona::{config::Setting, key::Scope};
@@ -26,14 +27,12 @@ fn bins() -> BTreeSet<&'static str> {
     lambdas().into_keys().collect()
 }
 
-/// The template as JSON. Its short tags are dropped: `!GetAtt Data.Outputs.X` is the text `Data.Outputs.X`.
-fn template() -> Value {
-    serde_saphyr::from_str(include_str!("../template.yaml")).unwrap()
-}
+/// `template.yaml` as JSON. Its short tags are dropped: `!GetAtt Data.Outputs.X` is the text `Data.Outputs.X`.
+static TEMPLATE: LazyLock<Value> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../template.yaml")).unwrap());
 
-fn data_template() -> Value {
-    serde_saphyr::from_str(include_str!("../infra/data.yaml")).unwrap()
-}
+static DATA: LazyLock<Value> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../infra/data.yaml")).unwrap());
 
 fn resources(template: &Value, kind: &str) -> Vec<(String, Value)> {
     let all = template["Resources"].as_object().unwrap().iter();
@@ -70,12 +69,12 @@ impl Function {
 }
 
 /// The functions of the template by binary.
-fn functions(template: &Value) -> BTreeMap<String, Function> {
+fn functions() -> BTreeMap<String, Function> {
     let mut functions = BTreeMap::new();
-    for (id, resource) in resources(template, "AWS::Serverless::Function") {
+    for (id, resource) in resources(&TEMPLATE, "AWS::Serverless::Function") {
         let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned();
         assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{id}");
-        let mut properties = template["Globals"]["Function"].clone();
+        let mut properties = TEMPLATE["Globals"]["Function"].clone();
         merge(&mut properties, &resource["Properties"]);
         assert!(
             functions.insert(binary, Function { id: id.clone(), properties }).is_none(),
@@ -164,7 +163,7 @@ fn every_body_schema_is_json_and_closed() {
 
 #[test]
 fn the_template_has_a_function_for_every_lambda_and_no_other() {
-    let functions = functions(&template());
+    let functions = functions();
     assert_eq!(functions.keys().map(String::as_str).collect::<BTreeSet<_>>(), bins());
     for (binary, function) in &functions {
         let properties = &function.properties;
@@ -178,7 +177,7 @@ fn the_template_has_a_function_for_every_lambda_and_no_other() {
 
 #[test]
 fn every_route_has_its_method_path_and_transfer_mode() {
-    let functions = functions(&template());
+    let functions = functions();
     for route in ROUTES {
         let function = &functions[route.bin];
         let mut wanted =
@@ -197,7 +196,7 @@ fn every_route_has_its_method_path_and_transfer_mode() {
 
 #[test]
 fn the_fallback_answers_every_other_path_and_method() {
-    let functions = functions(&template());
+    let functions = functions();
     let events = functions["fallback"].events("Api");
     let listed: BTreeSet<_> = events.iter().map(|event| event["Path"].as_str().unwrap()).collect();
     let wanted: BTreeSet<_> = ROUTES.iter().map(|route| route.path).chain(["/", "/{proxy+}"]).collect();
@@ -207,8 +206,7 @@ fn the_fallback_answers_every_other_path_and_method() {
 
 #[test]
 fn workers_have_no_route_and_are_called_by_their_queue_or_schedule() {
-    let template = template();
-    let functions = functions(&template);
+    let functions = functions();
     for worker in WORKERS.iter().filter(|worker| worker.bin != "fallback") {
         assert!(functions[worker.bin].events("Api").is_empty(), "{}", worker.bin);
     }
@@ -216,14 +214,14 @@ fn workers_have_no_route_and_are_called_by_their_queue_or_schedule() {
     assert_eq!(every_minute, [json!({"Schedule": "rate(1 minute)"})]);
 
     let steps = &functions["worker-steps"];
-    let sources = resources(&template, "AWS::Lambda::EventSourceMapping");
+    let sources = resources(&TEMPLATE, "AWS::Lambda::EventSourceMapping");
     let [(_, source)] = sources.as_slice() else { panic_of("one event source", &sources) };
     assert_eq!(source["Properties"]["FunctionName"], steps.id);
     assert_eq!(source["Properties"]["EventSourceArn"], arn(Setting::StepsQueueUrl));
     assert_eq!(source["Properties"]["BatchSize"], 1);
     assert_eq!(source["Properties"]["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
 
-    let queue = &data_template()["Resources"]["StepsQueue"]["Properties"];
+    let queue = &DATA["Resources"]["StepsQueue"]["Properties"];
     assert!(
         queue["VisibilityTimeout"].as_u64().unwrap() >= 6 * steps.timeout(),
         "a slow step would come twice"
@@ -238,7 +236,7 @@ fn panic_of(wanted: &str, found: &[(String, Value)]) -> ! {
 
 #[test]
 fn a_function_is_told_of_what_it_needs_and_of_nothing_else() {
-    let functions = functions(&template());
+    let functions = functions();
     for (binary, settings) in lambdas() {
         let mut variables = functions[binary].variables();
         assert_eq!(variables.remove("PERSONA_LOG"), Some(json!("LogFilter")), "{binary}");
@@ -255,7 +253,7 @@ fn a_function_is_told_of_what_it_needs_and_of_nothing_else() {
 
 #[test]
 fn a_function_may_reach_what_its_environment_names_and_nothing_else() {
-    let functions = functions(&template());
+    let functions = functions();
     let routes: BTreeSet<_> = ROUTES.iter().map(|route| route.bin).collect();
     for (binary, settings) in lambdas() {
         let (statements, shared) = functions[binary].policies();
@@ -311,7 +309,7 @@ fn fits(action: &str, resource: &Value) -> bool {
 
 #[test]
 fn a_route_of_scope_read_writes_nothing() {
-    let functions = functions(&template());
+    let functions = functions();
     let reads = ["GetItem", "BatchGetItem", "Query", "GetSecretValue"];
     for route in ROUTES.iter().filter(|route| route.scope == Scope::Read) {
         for statement in functions[route.bin].policies().0 {
@@ -324,7 +322,7 @@ fn a_route_of_scope_read_writes_nothing() {
 
 #[test]
 fn authentication_may_update_key_items_only() {
-    let policy = template()["Resources"]["Authenticate"]["Properties"]["PolicyDocument"].clone();
+    let policy = TEMPLATE["Resources"]["Authenticate"]["Properties"]["PolicyDocument"].clone();
     let wanted = json!([{
         "Effect": "Allow",
         "Action": ["dynamodb:UpdateItem"],
@@ -339,10 +337,9 @@ fn authentication_may_update_key_items_only() {
 
 #[test]
 fn every_function_is_traced_and_logs_to_the_group_with_a_retention() {
-    let template = template();
-    assert!(template["Resources"]["Logs"]["Properties"]["RetentionInDays"].as_u64().unwrap() > 0);
-    assert_eq!(template["Resources"]["Api"]["Properties"]["TracingEnabled"], true);
-    for (binary, function) in functions(&template) {
+    assert!(TEMPLATE["Resources"]["Logs"]["Properties"]["RetentionInDays"].as_u64().unwrap() > 0);
+    assert_eq!(TEMPLATE["Resources"]["Api"]["Properties"]["TracingEnabled"], true);
+    for (binary, function) in functions() {
         assert_eq!(function.properties["Tracing"], "Active", "{binary}");
         assert_eq!(
             function.properties["LoggingConfig"],
@@ -354,10 +351,9 @@ fn every_function_is_traced_and_logs_to_the_group_with_a_retention() {
 
 #[test]
 fn alarms_watch_dead_letters_server_errors_and_the_workers() {
-    let template = template();
-    let functions = functions(&template);
+    let functions = functions();
     let mut watched = BTreeSet::new();
-    for (id, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
+    for (id, alarm) in resources(&TEMPLATE, "AWS::CloudWatch::Alarm") {
         let properties = &alarm["Properties"];
         assert_eq!(properties["ComparisonOperator"], "GreaterThanThreshold", "{id}");
         assert_eq!(texts(&properties["AlarmActions"])[1], "AlarmTopic", "{id}");
@@ -386,7 +382,7 @@ fn alarms_watch_dead_letters_server_errors_and_the_workers() {
 
 #[test]
 fn tables_are_on_demand_recoverable_and_forget_in_time() {
-    let tables = resources(&data_template(), "AWS::DynamoDB::Table");
+    let tables = resources(&DATA, "AWS::DynamoDB::Table");
     assert!(!tables.is_empty());
     for (id, table) in tables {
         let properties = &table["Properties"];
@@ -410,7 +406,7 @@ fn tables_are_on_demand_recoverable_and_forget_in_time() {
 
 #[test]
 fn every_setting_is_an_output_with_its_arn() {
-    let outputs = data_template()["Outputs"].clone();
+    let outputs = DATA["Outputs"].clone();
     for setting in Setting::ALL {
         assert!(outputs.get(output(*setting)).is_some(), "{}", output(*setting));
         let arn = arn(*setting);
