@@ -1,0 +1,71 @@
+//! `make bench`: the numbers this service promises, measured against a running stack, as a table. A number that is
+//! missed is marked in the table and fails nothing: times depend on the machine.
+//!
+//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load init]`: see the Makefile.
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a report prints, and fails by panicking"
+)]
+
+mod figures;
+mod first_byte;
+mod init;
+mod load;
+mod logs;
+mod provider;
+mod requests;
+mod runs;
+
+use std::{env, fs, time::SystemTime};
+
+use figures::{Row, table};
+use provider::Provider;
+
+/// What every persona here is made from.
+const BRIEF: &str = "A 66-year-old chef from Sydney who collects vintage cars";
+
+/// Wall-clock milliseconds, to compare with what other processes wrote down.
+fn epoch_millis() -> f64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs_f64() * 1e3
+}
+
+#[tokio::main]
+async fn main() {
+    let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
+    let mut rows: Vec<Row> = Vec::new();
+    if wants("first-byte") {
+        rows.extend(first_byte::measure().await);
+    }
+    if wants("requests") {
+        rows.extend(requests::measure().await);
+    }
+    if wants("runs") || wants("load") {
+        let port = env::var("BENCH_PROVIDER_PORT").ok().and_then(|port| port.parse().ok());
+        let port =
+            port.expect("BENCH_PROVIDER_PORT: the port of the provider that the stack is configured with");
+        let provider = Provider::start(port).await.expect("the port of the provider");
+        if wants("runs") {
+            rows.extend(runs::measure(&provider).await);
+        }
+        if wants("load") {
+            rows.extend(load::measure(&provider).await);
+        }
+    }
+    if wants("init") {
+        rows.extend(init::measure().await);
+    }
+    println!("\n{}\n{}", machine(), table(&rows));
+}
+
+/// How busy the machine was, without which no time means anything.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default().to_owned();
+    let build = if cfg!(debug_assertions) { "unoptimised" } else { "release" };
+    format!("{cores} cores, load average {load} at the end, {build} build.\n")
+}
