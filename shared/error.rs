@@ -231,7 +231,10 @@ impl Error {
             if !text.is_empty() {
                 text.push_str(": ");
             }
-            text.push_str(&error.to_string());
+            match error.downcast_ref::<serde_json::Error>() {
+                Some(misread) => text.push_str(&without_quotation(&misread.to_string())),
+                None => text.push_str(&error.to_string()),
+            }
             cause = error.source();
         }
         (!text.is_empty()).then_some(text)
@@ -292,9 +295,27 @@ impl std::error::Error for Error {
     }
 }
 
+/// What the reader of JSON complains of, without the text that it read: that may be a prompt or a completion.
+fn without_quotation(complaint: &str) -> String {
+    match (complaint.find('"'), complaint.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}\"…\"{}", &complaint[..first], &complaint[last + 1..])
+        }
+        _ => complaint.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_source_of_misread_json_quotes_nothing_of_it() {
+        let misread =
+            serde_json::from_value::<u32>(json!("She longs \"to be seen\".")).map_err(Error::internal);
+        let source = misread.err().and_then(|error| error.source_chain());
+        assert_eq!(source.as_deref(), Some("invalid type: string \"…\", expected u32"));
+    }
 
     #[test]
     fn the_envelope_reads_as_on_the_users_page() {

@@ -19,6 +19,7 @@ pub async fn run() -> Result<(), lambda_http::Error> {
 }
 
 fn answer(request: &Request) -> Response<Body> {
+    telemetry::invocation_begins();
     let raw = request.raw_http_path();
     let path = if raw.is_empty() { request.uri().path() } else { raw };
     let at = path.find("/v1").unwrap_or(0);
@@ -34,6 +35,7 @@ fn answer(request: &Request) -> Response<Body> {
             .header("access-control-allow-methods", methods.join(", "))
             .header("access-control-allow-headers", "Authorization, Content-Type, Accept, Prefer, Idempotency-Key, If-Match, Last-Event-ID, Persona-Version, Persona-Workspace, X-Request-Id, X-Persona-Conversation-Id")
             .header("access-control-max-age", "86400");
+        tracing::info!(request_id, http.method = "OPTIONS", http.status = 204, "a preflight was answered");
         return response.body(Body::Empty).unwrap_or_default();
     }
     let error = if methods.is_empty() {
@@ -46,8 +48,10 @@ fn answer(request: &Request) -> Response<Body> {
             format!("{} is not answered here. Use {}.", request.method(), methods.join(" or ")),
         )
     };
+    let status = error.code.status();
+    tracing::info!(request_id, http.status = status, error.code = %error.code, "no route answers");
     response
-        .status(error.code.status())
+        .status(status)
         .header("content-type", "application/json")
         .body(Body::Text(error.envelope(Some(&request_id)).to_string()))
         .unwrap_or_default()

@@ -72,16 +72,16 @@ impl Drop for Ending {
         tracing::info!(
             target: persona::METRICS,
             {
-            http.method = self.route.method,
-            http.route = self.route.path,
-            http.status = self.status,
-            http.latency_ms = self.elapsed_ms(),
-            http.first_byte_ms = self.first_byte_ms,
-            http.errors = u64::from(self.status >= 500),
-            http.refusals = u64::from((400..500).contains(&self.status)),
-            store.requests = self.store_requests(),
-            error.code = self.error.map(Code::as_str),
-            error.source = self.source.as_deref()
+                http.method = self.route.method,
+                http.route = self.route.path,
+                http.status = self.status,
+                http.latency_ms = self.elapsed_ms(),
+                http.first_byte_ms = self.first_byte_ms,
+                http.errors = u64::from(self.status >= 500),
+                http.refusals = u64::from((400..500).contains(&self.status)),
+                store.requests = self.store_requests(),
+                error.code = self.error.map(Code::as_str),
+                error.source = self.source.as_deref(),
             },
             "call ended"
         );

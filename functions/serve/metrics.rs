@@ -110,6 +110,25 @@ mod tests {
     }
 
     #[test]
+    fn the_page_names_each_metric_with_its_unit_and_dimensions_and_no_other() {
+        let page = include_str!("../../docs/LOGGING.md");
+        let section = page.split("## Metrics").nth(1).unwrap_or_default();
+        let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for measure in MEASURES {
+            let by: Vec<String> = measure.dimensions.iter().map(|name| format!("`{name}`")).collect();
+            for (name, unit) in measure.metrics {
+                let row = rows.iter().find(|row| row.starts_with(&format!("| `{name}` | {unit} |")));
+                assert!(row.is_some_and(|row| row.contains(&by.join(", "))), "{name} in {unit} by {by:?}");
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(rows.len(), names.len(), "a metric on the page is not made: {rows:?}");
+    }
+
+    #[test]
     fn no_dimension_names_a_tenant_and_a_line_without_measures_stays_as_it_is() {
         let dimensions = MEASURES.iter().flat_map(|measure| measure.dimensions);
         assert!(

@@ -221,3 +221,19 @@ pub(crate) fn trace_id(request: &Request) -> Option<String> {
     let header = context.xray_trace_id.as_deref()?;
     header.split(';').find_map(|part| part.trim().strip_prefix("Root=")).map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_tells_the_caller_its_request_id_and_nothing_of_its_cause() {
+        let context =
+            Context { request_id: RequestId::new(), caller_request_id: None, allowance: None, caller: None };
+        let reply = refusal(&context, &Error::internal("the table persona-runs is gone"));
+        let body = reply.json_body();
+        assert_eq!((reply.status, &body["error"]["code"]), (500, &"internal.error".into()));
+        assert_eq!(body["error"]["request_id"], context.request_id.to_string());
+        assert!(!body.to_string().contains("table"), "{body}");
+    }
+}

@@ -88,6 +88,12 @@ impl Reply {
         self
     }
 
+    /// The body, where it is JSON; else null.
+    #[cfg(test)]
+    pub(super) fn json_body(&self) -> Value {
+        if let Payload::Json(value) = &self.payload { value.clone() } else { Value::Null }
+    }
+
     pub(super) fn into_response(self, ending: Ending) -> http::Response<ReplyBody> {
         let (kind, body) = match self.payload {
             Payload::Json(value) => (Some("application/json"), ReplyBody::whole(value.to_string())),

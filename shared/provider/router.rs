@@ -546,15 +546,15 @@ fn log_answer(candidate: &Candidate, asked: &Asked, usage: &Usage, attempt: usiz
     tracing::info!(
         target: crate::METRICS,
         {
-        provider.name = candidate.provider,
-        provider.model = candidate.model,
-        provider.role = ?asked.role(),
-        provider.attempt = attempt,
-        provider.latency_ms = latency_ms,
-        provider.errors = 0,
-        "tokens.in" = usage.input,
-        "tokens.out" = usage.output,
-        cost_micro_usd = cost(candidate, asked, usage).micros()
+            provider.name = candidate.provider,
+            provider.model = candidate.model,
+            provider.role = ?asked.role(),
+            provider.attempt = attempt,
+            provider.latency_ms = latency_ms,
+            provider.errors = 0,
+            "tokens.in" = usage.input,
+            "tokens.out" = usage.output,
+            cost_micro_usd = cost(candidate, asked, usage).micros(),
         },
         "a model answered"
     );
@@ -565,14 +565,14 @@ fn log_failure(candidate: &Candidate, role: Role, error: &ProviderError, attempt
     tracing::warn!(
         target: crate::METRICS,
         {
-        provider.name = candidate.provider,
-        provider.model = candidate.model,
-        provider.role = ?role,
-        provider.attempt = attempt,
-        provider.latency_ms = latency_ms,
-        provider.errors = 1,
-        provider.failure = error.failure.as_str(),
-        error.source = error.detail
+            provider.name = candidate.provider,
+            provider.model = candidate.model,
+            provider.role = ?role,
+            provider.attempt = attempt,
+            provider.latency_ms = latency_ms,
+            provider.errors = 1,
+            provider.failure = error.failure.as_str(),
+            error.source = error.detail,
         },
         "a call to a model failed"
     );

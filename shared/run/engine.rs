@@ -305,11 +305,11 @@ fn log_step(result: &StepResult) {
     tracing::info!(
         target: crate::METRICS,
         {
-        step.latency_ms = result.latency_ms,
-        step.errors = u64::from(result.status == StepStatus::Failed),
-        "tokens.in" = result.tokens_in,
-        "tokens.out" = result.tokens_out,
-        cost_micro_usd = result.cost.micros()
+            step.latency_ms = result.latency_ms,
+            step.errors = u64::from(result.status == StepStatus::Failed),
+            "tokens.in" = result.tokens_in,
+            "tokens.out" = result.tokens_out,
+            cost_micro_usd = result.cost.micros(),
         },
         "step ended"
     );

@@ -1,0 +1,111 @@
+//! Every good answer that the document describes is given, and is as described.
+
+use std::collections::BTreeSet;
+
+use functions::{ROUTES, Route};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tests::{Answer, Workspace, parse_events, send};
+
+use super::described::{assert_described, assert_event, good_answers};
+
+const BRIEF: &str = "A 58-year-old watchmaker from Geneva who sings in a choir";
+
+/// A workspace and what of the described answers it has been given.
+struct Walk {
+    workspace: Workspace,
+    given: BTreeSet<(String, u16, String)>,
+}
+
+impl Walk {
+    fn call(&self, route: &Route, path: &str) -> RequestBuilder {
+        self.workspace.call(route.method.parse::<Method>().unwrap(), path)
+    }
+
+    async fn take(&mut self, bin: &str, request: impl FnOnce(&Self, &Route) -> RequestBuilder) -> Answer {
+        let route = ROUTES.iter().find(|route| route.bin == bin).unwrap();
+        let answer = send(request(self, route)).await;
+        assert!(answer.status.is_success(), "{bin}: {}", answer.text);
+        assert_described(route, &answer);
+        if answer.header("content-type") == "text/event-stream" {
+            let events = parse_events(&answer.text);
+            assert!(events.len() > 1, "{bin}: {}", answer.text);
+            events.iter().for_each(assert_event);
+        }
+        self.given.insert((bin.to_owned(), answer.status.as_u16(), answer.header("content-type")));
+        answer
+    }
+
+    /// A route without a body.
+    async fn plain(&mut self, bin: &str, path: String) -> Value {
+        self.take(bin, |walk, route| walk.call(route, &path)).await.json()
+    }
+
+    async fn with_accept(&mut self, bin: &str, path: String, accept: &str) -> Answer {
+        self.take(bin, |walk, route| walk.call(route, &path).header("accept", accept)).await
+    }
+
+    async fn posted(&mut self, bin: &str, path: String, prefer: &str, body: &Value) -> Value {
+        let posted = |walk: &Self, route: &Route| walk.call(route, &path).header("prefer", prefer).json(body);
+        self.take(bin, posted).await.json()
+    }
+}
+
+fn id(object: &Value) -> String {
+    object["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_described_answer_is_given_and_valid_by_its_schema() {
+    let mut walk = Walk { workspace: Workspace::test("team").await, given: BTreeSet::new() };
+    let (personas, brief) = ("/v1/personas".to_owned(), json!({"intent": BRIEF, "metadata": {"a": "b"}}));
+
+    let persona = walk.posted("personas-create", personas.clone(), "wait=60", &brief).await;
+    walk.take("personas-create", |walk, route| walk.call(route, "/v1/personas?stream=true").json(&brief))
+        .await;
+    let slow = json!({"intent": format!("[[trigger:slow]] {BRIEF}"), "budget_usd": 2.5, "slug": "slow"});
+    let slow = id(&walk.posted("personas-create", personas.clone(), "respond-async", &slow).await);
+    walk.plain("personas-list", format!("{personas}?limit=1")).await;
+    let one = format!("{personas}/{}", id(&persona));
+    walk.plain("personas-get", one.clone()).await;
+    walk.with_accept("personas-get", one.clone(), "application/yaml").await;
+
+    let run = format!("/v1/runs/{}", persona["lineage"]["run_id"].as_str().unwrap());
+    walk.plain("runs-get", run.clone()).await;
+    walk.plain("runs-get", format!("/v1/runs/{slow}")).await;
+    walk.plain("runs-events", format!("{run}/events")).await;
+    walk.with_accept("runs-events", format!("{run}/events"), "text/event-stream").await;
+    walk.plain("runs-cancel", format!("/v1/runs/{slow}/cancel")).await;
+    walk.with_accept("runs-events", format!("/v1/runs/{slow}/events"), "text/event-stream").await;
+
+    let exact = json!({"mode": "exact"});
+    let replay = walk.posted("runs-replay", format!("{run}/replay"), "wait=25", &exact).await;
+    walk.with_accept("runs-events", format!("/v1/runs/{}/events", id(&replay)), "text/event-stream").await;
+    let fresh = json!({"mode": "fresh", "overrides": {"seed": 9}});
+    let fresh = walk.posted("runs-replay", format!("{run}/replay"), "wait=25", &fresh).await;
+    walk.posted("runs-replay", format!("{run}/replay"), "respond-async", &exact).await;
+    walk.plain("runs-diff", format!("/v1/runs/{}/diff", id(&fresh))).await;
+    walk.plain("runs-get", format!("/v1/runs/{}", id(&fresh))).await;
+    walk.plain("runs-list", "/v1/runs?limit=100".to_owned()).await;
+
+    walk.plain("workspace-get", "/v1/workspace".to_owned()).await;
+    walk.plain("pipelines-list", "/v1/pipelines".to_owned()).await;
+    for name in ["default", "fast", "strict-audit"] {
+        walk.plain("pipelines-get", format!("/v1/pipelines/{name}")).await;
+    }
+    walk.plain("personas-delete", one).await;
+    assert_eq!(walk.given, good_answers());
+}
+
+#[tokio::test]
+async fn a_failed_run_and_its_stream_are_as_described() {
+    let mut walk = Walk { workspace: Workspace::test("team").await, given: BTreeSet::new() };
+    for trigger in ["schema_violation", "budget_exceeded", "moderation_block", "provider_unavailable"] {
+        let body = json!({"intent": format!("[[trigger:{trigger}]] {BRIEF}")});
+        let streamed = |walk: &Walk, route: &Route| walk.call(route, "/v1/personas?stream=true").json(&body);
+        let answer = walk.take("personas-create", streamed).await;
+        assert_eq!(parse_events(&answer.text).last().unwrap().1, "run.failed", "{trigger}");
+        let run = walk.plain("runs-get", answer.header("location")).await;
+        assert_eq!(run["status"], "failed", "{run}");
+    }
+}
