@@ -266,6 +266,13 @@ impl Run {
             .collect()
     }
 
+    /// Steps that may begin once `done` has ended; `None` if one of them waits for others too, whose state this copy
+    /// of the header does not know.
+    pub fn freed_by(&self, done: &str) -> Option<Vec<String>> {
+        let after = self.steps.iter().filter(|(_, step)| step.needs.iter().any(|need| need == done));
+        after.map(|(name, step)| (step.needs.len() == 1).then(|| name.clone())).collect()
+    }
+
     /// Steps whose worker has shown no sign of life since before `now` (milliseconds), and those that never began.
     pub fn stalled_steps(&self, now: i64) -> Vec<String> {
         let lapsed = self

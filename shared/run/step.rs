@@ -1,12 +1,13 @@
 //! What each kind of step does between claim and commit.
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::{
     Run, StepStatus,
     engine::Engine,
     events::EventBody,
-    ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted},
+    ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted, write_events},
 };
 use crate::{
     consistency::{self, Contradiction, Facts, Mended, Report, Subject, Terms},
@@ -132,19 +133,31 @@ impl Work<'_> {
         let lost = LostFlag::default();
         let (engine, ledger) = (self.engine, &*self.ledger);
         let purse = RunPurse { engine, run: self.run, held: self.held, ledger, lost: &lost };
-        let fields = LayerStream::new();
-        let mut sink = FieldSink { engine, log: self.log, sent: &mut self.sent, fields, lost: &lost };
-        let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
-        let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
-        let answered = self.source.answer(ask).await;
+        let (outgoing, incoming) = mpsc::unbounded_channel();
+        let mut sink = FieldSink { sent: &mut self.sent, fields: LayerStream::new(), outgoing, lost: &lost };
+        let source = self.source;
+        let asking = async {
+            let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
+            let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
+            let answered = source.answer(ask).await;
+            // The last field has been handed on: the writing ends when it is written.
+            drop(sink);
+            answered
+        };
+        let (answered, written) = tokio::join!(asking, write_events(engine, self.log, incoming, &lost));
         match answered {
             Ok(answer) => {
                 self.ledger.note(answer.exchanges);
+                written.map_err(|error| if lost.is_raised() { Halt::Lost } else { error.into() })?;
                 complete_json(&answer.content.text).map_err(|error| Halt::Retry(Error::internal(error)))
             }
             Err(mut unanswered) => {
                 self.ledger.note(std::mem::take(&mut unanswered.exchanges));
-                Err(halted(unanswered, &lost))
+                // The asking ends too when its fields cannot be written; the reason is with the writer.
+                match written {
+                    Err(error) if !lost.is_raised() => Err(error.into()),
+                    _ => Err(halted(unanswered, &lost)),
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //! messages safe to repeat are the conditions in this file.
 
 use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{
         AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
         TransactWriteItem, Update,
@@ -146,12 +146,14 @@ pub struct EventLog {
     run: RunId,
     last: u64,
     closed: bool,
+    /// Whether the last write met an item in its place, and `last` is what that item said.
+    behind: bool,
 }
 
 impl EventLog {
     /// A log whose last number is at least `last`.
     pub fn new(tenant: Tenant, run: RunId, last: u64) -> Self {
-        Self { tenant, run, last, closed: false }
+        Self { tenant, run, last, closed: false, behind: false }
     }
 
     /// Whether the terminal event is written: nothing may follow.
@@ -170,10 +172,29 @@ impl EventLog {
         to_item(&partition(&self.tenant, self.run), &event_key(self.last + 1), &item)
     }
 
+    fn learn(&mut self, item: Item) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Tail {
+            last: u64,
+            terminal: bool,
+        }
+        let tail: Tail = from_item(item)?;
+        (self.last, self.closed) = (tail.last, tail.terminal);
+        Ok(())
+    }
+
     fn wrote(&mut self, bodies: &[EventBody]) {
         self.last += bodies.len() as u64;
+        self.behind = false;
         self.closed = bodies.iter().any(EventBody::is_terminal);
     }
+}
+
+/// What came of writing events at the place after the last one known.
+enum Appended {
+    Yes,
+    /// Another item is there already; the item, where storage told it.
+    Met(Option<Item>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -526,39 +547,53 @@ impl Store {
         clock: &dyn Clock,
     ) -> Result<()> {
         for batch in bodies.chunks(BATCH_AT_MOST) {
-            while !log.closed && !self.append_batch(log, batch, clock).await? {
-                self.catch_up(log).await?;
+            while !log.closed {
+                match self.append_batch(log, batch, clock).await? {
+                    Appended::Yes => break,
+                    Appended::Met(item) => self.catch_up(log, item).await?,
+                }
             }
         }
         Ok(())
     }
 
-    async fn append_batch(&self, log: &mut EventLog, batch: &[EventBody], clock: &dyn Clock) -> Result<bool> {
+    async fn append_batch(
+        &self,
+        log: &mut EventLog,
+        batch: &[EventBody],
+        clock: &dyn Clock,
+    ) -> Result<Appended> {
         let answer = self
             .client
             .put_item()
             .table_name(Setting::RunsTable.read()?)
             .set_item(Some(log.item(batch, &clock.timestamp())?))
             .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
             Ok(_) => {
                 log.wrote(batch);
-                Ok(true)
+                Ok(Appended::Yes)
             }
-            Err(error)
-                if error.as_service_error().is_some_and(aws_sdk_dynamodb::operation::put_item::PutItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(false)
-            }
-            Err(error) if is_contended(&error) => Ok(false),
-            Err(error) => Err(storage(error)),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Appended::Met(failed.item().cloned()))
+                }
+                _ if is_contended(&error) => Ok(Appended::Met(None)),
+                _ => Err(storage(error)),
+            },
         }
     }
 
-    /// Learns the log's last number.
-    async fn catch_up(&self, log: &mut EventLog) -> Result<()> {
+    /// Learns the log's last number: from the item that was in the way, which is mostly the last one and costs
+    /// nothing to read; if it was not, from the log's end.
+    async fn catch_up(&self, log: &mut EventLog, met: Option<Item>) -> Result<()> {
+        if let Some(item) = met.filter(|_| !log.behind) {
+            log.behind = true;
+            return log.learn(item);
+        }
         let answer = self
             .client
             .query()
@@ -575,17 +610,7 @@ impl Store {
             .send()
             .await
             .map_err(storage)?;
-        #[derive(Deserialize)]
-        struct Tail {
-            last: u64,
-            terminal: bool,
-        }
-        if let Some(item) = answer.items.unwrap_or_default().pop() {
-            let tail: Tail = from_item(item)?;
-            log.last = tail.last;
-            log.closed = tail.terminal;
-        }
-        Ok(())
+        answer.items.unwrap_or_default().pop().map_or(Ok(()), |item| log.learn(item))
     }
 
     /// Ends a step well, in one transaction: output, recording, events, cost, the dependants' counters, all on the
@@ -630,8 +655,8 @@ impl Store {
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
                     return Ok(Written::Lost);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
-                    self.catch_up(log).await?;
+                Err(Refused::Conditions(mut failed)) if failed.iter().all(|(at, _)| *at == 1) => {
+                    self.catch_up(log, failed.pop().and_then(|(_, item)| item)).await?;
                     if log.closed {
                         return Ok(Written::Lost);
                     }
@@ -794,8 +819,8 @@ impl Store {
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
                     return Ok(Written::Lost);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
-                    self.catch_up(log).await?;
+                Err(Refused::Conditions(mut failed)) if failed.iter().all(|(at, _)| *at == 1) => {
+                    self.catch_up(log, failed.pop().and_then(|(_, item)| item)).await?;
                     if log.closed {
                         return Ok(Written::Lost);
                     }
@@ -998,6 +1023,7 @@ pub(super) fn put_new(table: &str, item: Item) -> Result<TransactWriteItem> {
         .table_name(table)
         .set_item(Some(item))
         .condition_expression("attribute_not_exists(pk)")
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .build()
         .map_err(Error::internal)?;
     Ok(TransactWriteItem::builder().put(put).build())
