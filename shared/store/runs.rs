@@ -29,6 +29,8 @@ use crate::{
     tenant::Tenant,
 };
 
+/// A writer that meets so many items, one after the other, looks for the log's end instead of going on step by step.
+const MISSES_BEFORE_A_LOOK: u32 = 2;
 /// Shards of the index of active runs: one partition takes 1,000 writes a second.
 pub const ACTIVE_SHARDS: u128 = 8;
 /// Events, recordings and headers are kept this long.
@@ -146,14 +148,14 @@ pub struct EventLog {
     run: RunId,
     last: u64,
     closed: bool,
-    /// Whether the last write met an item in its place, and `last` is what that item said.
-    behind: bool,
+    /// How many writes in a row have met an item in their place.
+    misses: u32,
 }
 
 impl EventLog {
     /// A log whose last number is at least `last`.
     pub fn new(tenant: Tenant, run: RunId, last: u64) -> Self {
-        Self { tenant, run, last, closed: false, behind: false }
+        Self { tenant, run, last, closed: false, misses: 0 }
     }
 
     /// Whether the terminal event is written: nothing may follow.
@@ -185,7 +187,7 @@ impl EventLog {
 
     fn wrote(&mut self, bodies: &[EventBody]) {
         self.last += bodies.len() as u64;
-        self.behind = false;
+        self.misses = 0;
         self.closed = bodies.iter().any(EventBody::is_terminal);
     }
 }
@@ -588,10 +590,10 @@ impl Store {
     }
 
     /// Learns the log's last number: from the item that was in the way, which is mostly the last one and costs
-    /// nothing to read; if it was not, from the log's end.
+    /// nothing to read; after some of those, from the log's end.
     async fn catch_up(&self, log: &mut EventLog, met: Option<Item>) -> Result<()> {
-        if let Some(item) = met.filter(|_| !log.behind) {
-            log.behind = true;
+        log.misses += 1;
+        if let Some(item) = met.filter(|_| log.misses <= MISSES_BEFORE_A_LOOK) {
             return log.learn(item);
         }
         let answer = self

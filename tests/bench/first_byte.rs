@@ -1,42 +1,36 @@
 //! How long a caller waits for the first byte of a stream of events.
 
-use std::{collections::HashMap, time::Instant};
+use std::{env, fs, path::PathBuf, process::Command, time::Duration, time::Instant};
 
 use futures_util::StreamExt;
 use reqwest::{Method, Response};
 use serde_json::json;
 use tests::Workspace;
+use tokio::time::sleep;
 
 use crate::{
     BRIEF,
     figures::{Row, Samples, Unit},
-    logs,
 };
 
-/// Calls that each find every process of the function taken, so that a new one starts.
-const COLD: usize = 10;
+const COLD: usize = 15;
 const WARM: usize = 30;
+const FUNCTION: &str = "personas-create";
 
-/// The first event of a stream, with what tells its process from others.
+/// A stream whose first event has come.
 struct Opened {
-    request: String,
-    run: String,
     millis: f64,
     rest: Response,
 }
 
-async fn open(workspace: &Workspace, intent: &str) -> Opened {
-    let request = workspace.call(Method::POST, "/v1/personas?stream=true").json(&json!({"intent": intent}));
+async fn open(workspace: &Workspace) -> Opened {
+    let request = workspace.call(Method::POST, "/v1/personas?stream=true").json(&json!({"intent": BRIEF}));
     let begun = Instant::now();
     let mut rest = request.send().await.expect("an answer");
     let first = rest.chunk().await.expect("a stream").expect("a first piece");
     let millis = begun.elapsed().as_secs_f64() * 1e3;
     assert!(first.starts_with(b"id: 1\n"), "{}", String::from_utf8_lossy(&first));
-    let header = |name: &str| {
-        let value = rest.headers().get(name).and_then(|value| value.to_str().ok());
-        value.unwrap_or_default().to_owned()
-    };
-    Opened { request: header("persona-request-id"), run: header("location"), millis, rest }
+    Opened { millis, rest }
 }
 
 impl Opened {
@@ -48,40 +42,43 @@ impl Opened {
     }
 }
 
-/// The rows. Which calls were a process's first, the functions' own log says.
+/// The rows. Before a cold call the function's processes are ended: it finds none, as after a deployment.
 pub(crate) async fn measure() -> Vec<Row> {
     let workspace = Workspace::test("enterprise").await;
-    let slow = format!("{BRIEF} [[trigger:slow]]");
-    let mut measured = Vec::new();
-    let mut held = Vec::new();
+    let mut cold = Vec::new();
     for _ in 0..COLD {
-        let opened = open(&workspace, &slow).await;
-        measured.push((opened.request.clone(), opened.millis));
-        held.push(opened);
-    }
-    for opened in held {
-        workspace.post(&format!("{}/cancel", opened.run), &json!({})).await;
+        for process in processes() {
+            Command::new("kill").arg(process).status().expect("kill");
+        }
+        while !processes().is_empty() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        let opened = open(&workspace).await;
+        cold.push(opened.millis);
         opened.read_to_end().await;
     }
+    let mut warm = Vec::new();
     for _ in 0..WARM {
-        let opened = open(&workspace, BRIEF).await;
-        measured.push((opened.request.clone(), opened.millis));
+        let opened = open(&workspace).await;
+        warm.push(opened.millis);
         opened.read_to_end().await;
     }
-    let cold = cold_calls();
-    let of = |is_cold: bool| -> Samples {
-        measured.iter().filter(|(id, _)| cold.get(id) == Some(&is_cold)).map(|(_, millis)| *millis).collect()
-    };
+    let (cold, warm): (Samples, Samples) = (cold.into_iter().collect(), warm.into_iter().collect());
     vec![
-        Row::all_within("first SSE byte, cold (a process starts)", &of(true), Unit::Millis, 1_000.0),
-        Row::median_within("first SSE byte, warm", &of(false), Unit::Millis, 100.0),
+        Row::all_within("first SSE byte, cold (a process starts)", &cold, Unit::Millis, 1_000.0),
+        Row::median_within("first SSE byte, warm", &warm, Unit::Millis, 100.0),
     ]
 }
 
-/// By request id, whether a call was its process's first.
-fn cold_calls() -> HashMap<String, bool> {
-    let ended = logs::lines("call ended").into_iter();
-    ended
-        .filter_map(|line| Some((line["request_id"].as_str()?.to_owned(), line["cold_start"].as_bool()?)))
-        .collect()
+/// The ids of this stack's processes of the function: they alone have its name and know this stack's emulator.
+fn processes() -> Vec<String> {
+    let endpoint = env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL: use `make bench`");
+    let endpoint = format!("AWS_ENDPOINT_URL={endpoint}\0");
+    let is_one = |process: &PathBuf| {
+        let named = fs::read_link(process.join("exe")).is_ok_and(|binary| binary.ends_with(FUNCTION));
+        named && fs::read_to_string(process.join("environ")).is_ok_and(|known| known.contains(&endpoint))
+    };
+    let all = fs::read_dir("/proc").expect("/proc: this part needs Linux").filter_map(Result::ok);
+    let ours = all.map(|entry| entry.path()).filter(is_one);
+    ours.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
 }
