@@ -69,7 +69,7 @@ impl<'a> Engine<'a> {
                         next = self.follow_up(&run, &held.step).await?;
                     }
                 }
-                Claim::Done(run) => self.send(run.id, run.ready_steps()).await?,
+                Claim::Done(run) => self.send(run.id, run.ready_after(&step)).await?,
                 Claim::NotNow => {}
                 Claim::Unknown => {
                     tracing::warn!("a message names no step that exists");
@@ -84,7 +84,7 @@ impl<'a> Engine<'a> {
         let mut ready = match run.freed_by(done) {
             Some(freed) => freed,
             None => match self.store.run(&self.tenant, run.id).await? {
-                Some(now) if !now.status.is_final() => now.ready_steps(),
+                Some(now) if !now.status.is_final() => now.ready_after(done),
                 _ => return Ok(None),
             },
         };

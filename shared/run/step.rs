@@ -463,17 +463,20 @@ impl Work<'_> {
     /// A slug from the name that no other persona of the workspace has; the transaction that writes it checks again.
     async fn free_slug(&self, name: &str) -> Result<String, Halt> {
         let base = slug::slugify(name, self.run.persona_id);
-        for number in 1..50 {
+        for number in 1..=NUMBERED_SLUGS {
             let tried = if number == 1 { base.clone() } else { slug::numbered(&base, number) };
             if self.engine.store.slug_is_free(&self.engine.tenant, &tried, self.run.id).await? {
                 return Ok(tried);
             }
         }
-        // Fifty namesakes: the id makes it unique.
+        // Many namesakes: the id makes it unique, without a search that grows with their number.
         let tail: String = self.run.persona_id.to_string().to_lowercase().chars().rev().take(8).collect();
         Ok(format!("{}-{tail}", base.chars().take(50).collect::<String>()))
     }
 }
+
+/// How many of the persona's namesakes get a number in their slug.
+const NUMBERED_SLUGS: u32 = 3;
 
 /// The role that a step asks; one that is not configured falls back to drafting.
 pub(super) const fn fallback_role(role: Role) -> Role {
