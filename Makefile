@@ -35,8 +35,9 @@ test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their 
 	$(LOCAL) exec --concurrency 6 -- cargo test -q -p tests --test suite -- --test-threads 4
 	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
 
-bench: $(TOOLS) ## measure, against a release build
-	$(LOCAL) exec --release -- cargo bench -p tests
+bench: $(TOOLS) ## measure the promised numbers, against a release build; BENCH="runs init" measures parts
+	@$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \
+		-- cargo bench -q -p tests --bench bench -- $(BENCH)
 
 fmt: $(TOOLS) ## format the code
 	cargo fmt
