@@ -8,6 +8,8 @@ TOOLS   := $(VENV)/.tools-installed
 DATA    := infra/data.yaml
 SAM     ?= sam
 STACK   ?= persona
+# Models of the black-box tests: a server inside the test process.
+PROVIDER := --reserve-port TEST_PROVIDER_PORT --providers-json tests/support/providers.json
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test bench fmt lint openapi build deploy clean
@@ -32,7 +34,9 @@ run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FI
 test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their own
 	cargo test -q --workspace --exclude tests --lib
 	cargo build -q -p functions -p tests --tests --bins
-	$(LOCAL) exec --concurrency 6 -- cargo test -q -p tests --test suite -- --test-threads 4
+	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
+	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.5-2.5s \
+		--visibility 5 -- cargo test -q -p tests --test suite -- disturbed --nocapture
 	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
 
 bench: $(TOOLS) ## measure the promised numbers, against a release build; BENCH="runs init" measures parts

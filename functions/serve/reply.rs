@@ -81,6 +81,15 @@ impl Reply {
         )
     }
 
+    /// Adds fields beside those of a JSON object.
+    #[must_use]
+    pub fn with_fields(mut self, fields: Value) -> Self {
+        if let (Payload::Json(Value::Object(object)), Value::Object(fields)) = (&mut self.payload, fields) {
+            object.extend(fields);
+        }
+        self
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{Error, Usd, id::RunId};
 
 /// Most events that one item of the log holds; a reader that resumes within an item looks this far back.
-pub const BATCH_AT_MOST: usize = 32;
+pub const BATCH_AT_MOST: usize = 64;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

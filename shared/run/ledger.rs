@@ -30,6 +30,8 @@ use crate::{
 pub(super) enum Halt {
     /// The run fails with this.
     Failed(Error),
+    /// The run fails with this, and the step keeps on which grounds.
+    Refused(Error, Value),
     /// An exact replay asked for something that was not recorded.
     Diverged,
     /// The step is another worker's, or the run has ended.

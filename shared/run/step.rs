@@ -165,10 +165,7 @@ impl Work<'_> {
     async fn parse_intent(&mut self) -> Result<Outcome, Halt> {
         let intent = self.text_of("intent").to_owned();
         // What the rules block needs no model's opinion.
-        if let Some(blocked) = moderation::blocked(&moderation::gate(&intent, &Opinions::default()), "intent")
-        {
-            return Err(Halt::Failed(blocked));
-        }
+        refuse_blocked(&moderation::gate(&intent, &Opinions::default()))?;
         let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
         let answered = self.ask(request, &[]).await?;
         let harm = answered["harm"].as_str().unwrap_or("none");
@@ -177,13 +174,12 @@ impl Work<'_> {
         let opinions =
             Opinions { model: Some(ModelOpinion { model: &asked, harm }), vendor: vendor.as_ref() };
         let decision = moderation::gate(&intent, &opinions);
-        if let Some(blocked) = moderation::blocked(&decision, "intent") {
-            return Err(Halt::Failed(blocked));
-        }
+        refuse_blocked(&decision)?;
         let told: Facts = serde_json::from_value(answered["facts"].clone()).map_err(Error::internal)?;
         let facts = consistency::merge(&intent, &consistency::facts_from_brief(&intent), &told);
+        let requirements = requirements(&answered["requirements"]);
         Ok(Outcome::done(
-            json!({"facts": facts, "requirements": answered["requirements"], "harm": harm, "moderation": decision}),
+            json!({"facts": facts, "requirements": requirements, "harm": harm, "moderation": decision}),
         ))
     }
 
@@ -385,7 +381,9 @@ impl Work<'_> {
 
     /// The deltas that make what was sent equal to what is kept.
     async fn reconciled(&mut self, layers: &Layers) -> Result<Vec<EventBody>, Halt> {
-        let sent = self.engine.sent_so_far(self.run.id).await?;
+        let (sent, last) = self.engine.sent_so_far(self.run.id).await?;
+        // The end is written behind what was read here, or not at all.
+        self.log.reach(last);
         let wanted = layers.to_value();
         Ok(deltas_between(&sent, &wanted)
             .iter()
@@ -477,6 +475,21 @@ impl Work<'_> {
 
 /// How many of the persona's namesakes get a number in their slug.
 const NUMBERED_SLUGS: u32 = 3;
+
+/// Fails the run over a decision that blocks, and keeps the decision.
+fn refuse_blocked(decision: &moderation::Decision) -> Result<(), Halt> {
+    match moderation::blocked(decision, "intent") {
+        Some(blocked) => Err(Halt::Refused(blocked, json!({"moderation": decision}))),
+        None => Ok(()),
+    }
+}
+
+/// What the brief insists on, without what small models write where it insists on nothing.
+fn requirements(told: &Value) -> Vec<&str> {
+    let told = told.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::trim);
+    let empty = ["", "null", "none", "n/a", "-", "harm:none", "harm: none"];
+    told.filter(|text| !empty.contains(&text.to_lowercase().as_str())).collect()
+}
 
 /// The role that a step asks; one that is not configured falls back to drafting.
 pub(super) const fn fallback_role(role: Role) -> Role {

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use backon::Retryable;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -90,6 +91,8 @@ pub enum Written {
     Yes,
     /// No; nothing is written.
     Lost,
+    /// It did, but the log has grown since the end of the run was made; nothing is written.
+    Overtaken,
 }
 
 /// Which attempt of which step a worker holds.
@@ -150,17 +153,24 @@ pub struct EventLog {
     closed: bool,
     /// How many writes in a row have met an item in their place.
     misses: u32,
+    /// Tells this writer's items from others': a write whose answer was lost must not be made twice.
+    writer: u64,
 }
 
 impl EventLog {
     /// A log whose last number is at least `last`.
     pub fn new(tenant: Tenant, run: RunId, last: u64) -> Self {
-        Self { tenant, run, last, closed: false, misses: 0 }
+        Self { tenant, run, last, closed: false, misses: 0, writer: rand::rng().random() }
     }
 
     /// Whether the terminal event is written: nothing may follow.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// The log was read to this number.
+    pub fn reach(&mut self, last: u64) {
+        self.last = last;
     }
 
     fn item(&self, bodies: &[EventBody], at: &str) -> Result<Item> {
@@ -170,6 +180,7 @@ impl EventLog {
             created_at: at.to_owned(),
             terminal: bodies.iter().any(EventBody::is_terminal),
             expires_at: expiry(at),
+            writer: self.writer,
         };
         to_item(&partition(&self.tenant, self.run), &event_key(self.last + 1), &item)
     }
@@ -183,6 +194,23 @@ impl EventLog {
         let tail: Tail = from_item(item)?;
         (self.last, self.closed) = (tail.last, tail.terminal);
         Ok(())
+    }
+
+    /// The writes that append all of these, and the log behind them.
+    fn items(&self, bodies: &[EventBody], at: &str) -> Result<(Vec<TransactWriteItem>, Self)> {
+        let table = Setting::RunsTable.read()?;
+        let (mut writes, mut behind) = (Vec::new(), self.clone());
+        for batch in bodies.chunks(BATCH_AT_MOST) {
+            writes.push(put_new(&table, behind.item(batch, at)?)?);
+            behind.wrote(batch);
+        }
+        Ok((writes, behind))
+    }
+
+    /// Whether an item in the way is this writer's own, of a first try whose answer was lost.
+    fn is_own(&self, item: &Item) -> bool {
+        let writer = item.get("writer").and_then(|writer| writer.as_n().ok());
+        writer.is_some_and(|writer| *writer == self.writer.to_string())
     }
 
     fn wrote(&mut self, bodies: &[EventBody]) {
@@ -208,6 +236,8 @@ struct EventItem {
     created_at: String,
     terminal: bool,
     expires_at: i64,
+    #[serde(default)]
+    writer: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -490,6 +520,28 @@ impl Store {
         }
     }
 
+    /// Gives a step back to be taken again, and settles what this attempt spent, both or neither.
+    pub async fn give_back(&self, tenant: &Tenant, held: &Held, result: &StepResult) -> Result<Written> {
+        let update = self
+            .held_update(tenant, held)?
+            .update_expression(
+                "SET steps.#step.lease = :none ADD committed :release, cost :cost, tokens_in :in, tokens_out :out",
+            )
+            .expression_attribute_values(":none", number(0))
+            .expression_attribute_values(":release", number(-result.release.micros()))
+            .expression_attribute_values(":cost", number(result.cost.micros()))
+            .expression_attribute_values(":in", number(result.tokens_in))
+            .expression_attribute_values(":out", number(result.tokens_out));
+        let send = || async { update.clone().send().await };
+        match send.retry(contention()).when(is_contended).await {
+            Ok(_) => Ok(Written::Yes),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Written::Lost),
+                _ => Err(storage(error)),
+            },
+        }
+    }
+
     /// Reserves `amount` more (negative releases), unless the sum of spent and reserved would pass `budget`.
     pub async fn reserve(
         &self,
@@ -581,7 +633,12 @@ impl Store {
             }
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    Ok(Appended::Met(failed.item().cloned()))
+                    let met = failed.item().cloned();
+                    if met.as_ref().is_some_and(|item| log.is_own(item)) {
+                        log.wrote(batch);
+                        return Ok(Appended::Yes);
+                    }
+                    Ok(Appended::Met(met))
                 }
                 _ if is_contended(&error) => Ok(Appended::Met(None)),
                 _ => Err(storage(error)),
@@ -644,23 +701,26 @@ impl Store {
         loop {
             let seq = log.last + events.len() as u64;
             let header = self.commit_update(&tenant, held, result, &dependants, ending.as_ref(), seq, &at)?;
-            let mut all = vec![
-                TransactWriteItem::builder().update(header).build(),
-                put_new(&Setting::RunsTable.read()?, log.item(events, &at)?)?,
-            ];
+            let (appended, behind) = log.items(events, &at)?;
+            let logged = 1..=appended.len();
+            let mut all = vec![TransactWriteItem::builder().update(header).build()];
+            all.extend(appended);
             all.extend(writes.iter().cloned());
             match self.transact(all).await {
                 Ok(()) => {
-                    log.wrote(events);
+                    *log = behind;
                     return Ok(Written::Yes);
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
                     return Ok(Written::Lost);
                 }
-                Err(Refused::Conditions(mut failed)) if failed.iter().all(|(at, _)| *at == 1) => {
-                    self.catch_up(log, failed.pop().and_then(|(_, item)| item)).await?;
+                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| logged.contains(at)) => {
+                    self.catch_up(log, failed.into_iter().next().and_then(|(_, item)| item)).await?;
                     if log.closed {
                         return Ok(Written::Lost);
+                    }
+                    if ending.is_some() {
+                        return Ok(Written::Overtaken);
                     }
                 }
                 Err(refused) => return Err(refused.into_error()),
@@ -803,6 +863,12 @@ impl Store {
             writes.push(super::personas::release_slug(&tenant, slug, run)?);
         }
         if let Ending::Failed { step: Some((held, result)), .. } = &how {
+            if !result.output.is_null() {
+                let data = DataItem { json: result.output.to_string() };
+                let table = Setting::RunsTable.read()?;
+                let key = data_key(&held.step);
+                writes.push(put(&table, to_item(&partition(&tenant, held.run), &key, &data)?)?);
+            }
             writes.extend(self.recording_writes(&tenant, held, result.recording.as_ref())?);
         }
         let event = how.event();

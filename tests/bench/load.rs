@@ -8,14 +8,13 @@ use std::{
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Workspace, send};
+use tests::{Workspace, send, support::provider::Provider};
 use tokio::time::sleep;
 
 use crate::{
     BRIEF,
     figures::{Row, Samples, Unit},
     logs,
-    provider::Provider,
     requests::counted,
 };
 
@@ -50,7 +49,7 @@ pub(crate) async fn measure(provider: &Provider) -> Vec<Row> {
     // All with one seed: the texts, and so the costs, must be the same; even the names are.
     let (ended, started, finished) = batch(&workspace, RUNS, 2_001).await;
     let charged: u64 =
-        provider.answered(2_001).iter().map(|call| call.tokens.0 * PRICE.0 + call.tokens.1 * PRICE.1).sum();
+        provider.sold(2_001).iter().map(|call| call.tokens.0 * PRICE.0 + call.tokens.1 * PRICE.1).sum();
     let spent: f64 = alone.iter().chain(&ended).map(Ended::cost).sum();
     let completed = ended.iter().filter(|each| each.run["status"] == "completed").count();
     let ratio =

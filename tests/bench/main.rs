@@ -14,23 +14,19 @@ mod first_byte;
 mod init;
 mod load;
 mod logs;
-mod provider;
 mod requests;
 mod runs;
 
-use std::{env, fs, time::SystemTime};
+use std::{env, fs, time::Duration};
 
 use figures::{Row, table};
-use provider::Provider;
+use tests::support::provider::Provider;
 
 /// What every persona here is made from.
 const BRIEF: &str = "A 66-year-old chef from Sydney who collects vintage cars";
 
-/// Wall-clock milliseconds, to compare with what other processes wrote down.
-fn epoch_millis() -> f64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs_f64() * 1e3
-}
+/// What the provider takes for an answer, from the request's last byte to its own.
+const ANSWER: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() {
@@ -47,7 +43,7 @@ async fn main() {
         let port = env::var("BENCH_PROVIDER_PORT").ok().and_then(|port| port.parse().ok());
         let port =
             port.expect("BENCH_PROVIDER_PORT: the port of the provider that the stack is configured with");
-        let provider = Provider::start(port).await.expect("the port of the provider");
+        let provider = Provider::start(port, ANSWER).await.expect("the port of the provider");
         if wants("runs") {
             rows.extend(runs::measure(&provider).await);
         }

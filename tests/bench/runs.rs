@@ -5,13 +5,15 @@ use std::{collections::HashMap, time::Instant};
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Workspace, parse_events};
+use tests::{
+    Workspace, parse_events,
+    support::provider::{Provider, Sold, epoch_millis},
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    BRIEF, epoch_millis,
+    BRIEF,
     figures::{Row, Samples, Unit},
-    provider::{Answered, Provider},
 };
 
 const RUNS: u64 = 6;
@@ -26,7 +28,7 @@ struct Watched {
     /// By name: when each step was done, and what it waited for.
     steps: HashMap<String, (f64, Vec<String>)>,
     created: f64,
-    answered: Vec<Answered>,
+    sold: Vec<Sold>,
 }
 
 /// The rows.
@@ -60,7 +62,7 @@ pub(crate) async fn measure(provider: &Provider) -> Vec<Row> {
         ),
         Row::all_equal(
             "layers that the provider was writing at once",
-            &all(|run| vec![run.answered.iter().map(|call| call.at_once as f64).fold(0.0, f64::max)]),
+            &all(|run| vec![run.sold.iter().map(|call| call.at_once as f64).fold(0.0, f64::max)]),
             Unit::Count,
             PARALLEL,
         ),
@@ -98,7 +100,7 @@ async fn watch(workspace: &Workspace, provider: &Provider, seed: u64) -> Watched
         deltas,
         steps: steps(&run, &events),
         created: millis(&run["created_at"]),
-        answered: provider.answered(seed),
+        sold: provider.sold(seed),
     }
 }
 
@@ -125,13 +127,14 @@ impl Watched {
     /// From the closing byte of each field to its event at the client.
     fn delta_delays(&self) -> Vec<f64> {
         let came = |path: &str, value: &Value| self.deltas.iter().find(|(p, v, _)| p == path && v == value);
-        let written = self.answered.iter().flat_map(|call| &call.fields);
+        let written = self.sold.iter().flat_map(|call| &call.fields);
         written.filter_map(|(path, value, at)| Some(came(path, value)?.2 - at)).collect()
     }
 
     /// Milliseconds that the provider took for a step; nothing where it was not asked.
     fn provider_time(&self, step: &str) -> f64 {
-        self.answered.iter().filter(|call| call.step == step).map(|call| call.answered - call.asked).sum()
+        let calls = self.sold.iter().filter(|call| call.step == step);
+        calls.filter_map(|call| Some(call.answered? - call.asked)).sum()
     }
 
     /// Of each step on the way back from the last: from the end of what it waited for last to its own end, without

@@ -34,6 +34,8 @@ pub const WORKER: Worker = Worker {
 struct Record {
     #[serde(rename = "messageId", default)]
     message_id: String,
+    #[serde(rename = "receiptHandle", default)]
+    receipt_handle: String,
     #[serde(default)]
     body: String,
     #[serde(default)]
@@ -69,6 +71,9 @@ async fn take(app: &App, event: &Value) -> Value {
         let record: Record = serde_json::from_value(record).unwrap_or_default();
         if let Err(error) = work(app, &record).await {
             tracing::error!(message_id = record.message_id, error.code = %error.code, error.source = error.source_chain(), "a message must come again");
+            if let Err(error) = app.queue().await.again_soon(&record.receipt_handle).await {
+                tracing::warn!(error.source = error.source_chain(), "a failed message comes again late");
+            }
             failures.push(json!({"itemIdentifier": record.message_id}));
         }
     }
