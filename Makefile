@@ -40,8 +40,10 @@ test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their 
 	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
 
 bench: $(TOOLS) ## measure the promised numbers, against a release build; BENCH="runs init" measures parts
-	@$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \
-		-- cargo bench -q -p tests --bench bench -- $(BENCH)
+	cargo build -q --release -p functions -p bare --bins
+	cargo build -q -p tests --bench bench
+	$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \
+		-- cargo bench -q --profile dev -p tests --bench bench -- $(BENCH)
 
 fmt: $(TOOLS) ## format the code
 	cargo fmt

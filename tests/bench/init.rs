@@ -14,9 +14,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::figures::{Row, Samples, Unit};
+use crate::{
+    binaries_of_stack,
+    figures::{Row, Samples, Unit},
+};
 
-const BARE: &str = env!("CARGO_BIN_EXE_bare");
 const REPETITIONS: usize = 25;
 const PATIENCE: Duration = Duration::from_secs(10);
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -68,8 +70,8 @@ impl RuntimeApi {
 /// The rows. Repetitions are interleaved, so that what slows the machine slows all alike.
 pub(crate) async fn measure() -> Vec<Row> {
     let api = RuntimeApi::start().await;
-    let bare = PathBuf::from(BARE);
-    let folder = bare.parent().expect("a folder").to_owned();
+    let folder = binaries_of_stack();
+    let bare = folder.join("bare");
     let names: Vec<&str> = ROUTES.iter().map(|r| r.bin).chain(WORKERS.iter().map(|w| w.bin)).collect();
     let binaries: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
     let mut bare_millis = Vec::new();

@@ -17,7 +17,7 @@ mod logs;
 mod requests;
 mod runs;
 
-use std::{env, fs, time::Duration};
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use figures::{Row, table};
 use tests::support::provider::Provider;
@@ -57,11 +57,16 @@ async fn main() {
     println!("\n{}\n{}", machine(), table(&rows));
 }
 
+/// Where the functions of the stack are.
+fn binaries_of_stack() -> PathBuf {
+    env::var("PERSONA_BINARIES").expect("PERSONA_BINARIES: use `make bench`").into()
+}
+
 /// How busy the machine was, without which no time means anything.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default().to_owned();
-    let build = if cfg!(debug_assertions) { "unoptimised" } else { "release" };
+    let build = if binaries_of_stack().ends_with("release") { "release" } else { "unoptimised" };
     format!("{cores} cores, load average {load} at the end, {build} build.\n")
 }
