@@ -195,8 +195,19 @@ impl<'a> Engine<'a> {
             Some(recording) => recording,
             None => self.app.models(run.mode).await?,
         };
-        let mut work =
-            Work { engine: self, run, held, pipeline, step, data: &data, log, ledger, sent: sent?, source };
+        let mut work = Work {
+            engine: self,
+            run,
+            held,
+            pipeline,
+            step,
+            data: &data,
+            log,
+            ledger,
+            sent: sent?,
+            unwritten: Vec::new(),
+            source,
+        };
         work.perform().await
     }
 

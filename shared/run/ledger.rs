@@ -184,23 +184,27 @@ impl Sink for FieldSink<'_> {
     }
 }
 
-/// Writes events until nobody sends any. An answer is not held up by a write: what comes meanwhile gathers, and is
-/// written together next.
+/// Writes events while an answer goes on. The answer is not held up by a write: what comes meanwhile gathers, and is
+/// written together next. What is left when it has ended comes back, to be written with whatever is written next.
 pub(super) async fn write_events(
     engine: &Engine<'_>,
     log: &mut EventLog,
     mut incoming: UnboundedReceiver<EventBody>,
     lost: &LostFlag,
-) -> Result<()> {
+) -> Result<Vec<EventBody>> {
     let mut events = Vec::new();
     while incoming.recv_many(&mut events, BATCH_AT_MOST).await > 0 {
+        if incoming.is_closed() {
+            // The steps beside this one are ending too, as a rule: each write of its own would meet theirs.
+            continue;
+        }
         engine.store.append_events(log, &events, engine.clock).await?;
         if log.is_closed() {
             return Err(lost.raise());
         }
         events.clear();
     }
-    Ok(())
+    Ok(events)
 }
 
 /// What an unanswered question means for the step.

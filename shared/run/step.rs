@@ -40,6 +40,8 @@ pub(super) struct Work<'a> {
     pub(super) ledger: &'a mut Ledger,
     /// Fields already sent by an earlier attempt, applied to `{}`.
     pub(super) sent: Value,
+    /// Fields that closed last and are written with the step's end.
+    pub(super) unwritten: Vec<EventBody>,
     /// Vendors, the sandbox, or the recording of the run that is repeated.
     pub(super) source: &'a dyn Source,
 }
@@ -67,7 +69,7 @@ impl Outcome {
 impl Work<'_> {
     /// Does the step.
     pub(super) async fn perform(&mut self) -> Result<Outcome, Halt> {
-        match self.step.kind {
+        let mut outcome = match self.step.kind {
             Kind::IntentParse => self.parse_intent().await,
             Kind::Draft => self.draft().await,
             Kind::Audit => self.audit().await,
@@ -75,7 +77,9 @@ impl Work<'_> {
             Kind::ConsistencyCheck => self.check().await,
             Kind::Repair => self.repair().await,
             Kind::Finalize => self.finalize().await,
-        }
+        }?;
+        outcome.events.splice(0..0, self.unwritten.drain(..));
+        Ok(outcome)
     }
 
     fn text_of(&self, field: &str) -> &str {
@@ -134,6 +138,9 @@ impl Work<'_> {
         let (engine, ledger) = (self.engine, &*self.ledger);
         let purse = RunPurse { engine, run: self.run, held: self.held, ledger, lost: &lost };
         let (outgoing, incoming) = mpsc::unbounded_channel();
+        for event in self.unwritten.drain(..) {
+            outgoing.send(event).map_err(Error::internal)?;
+        }
         let mut sink = FieldSink { sent: &mut self.sent, fields: LayerStream::new(), outgoing, lost: &lost };
         let source = self.source;
         let asking = async {
@@ -148,7 +155,8 @@ impl Work<'_> {
         match answered {
             Ok(answer) => {
                 self.ledger.note(answer.exchanges);
-                written.map_err(|error| if lost.is_raised() { Halt::Lost } else { error.into() })?;
+                self.unwritten =
+                    written.map_err(|error| if lost.is_raised() { Halt::Lost } else { error.into() })?;
                 complete_json(&answer.content.text).map_err(|error| Halt::Retry(Error::internal(error)))
             }
             Err(mut unanswered) => {
