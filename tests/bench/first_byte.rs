@@ -15,6 +15,8 @@ use crate::{
 
 const COLD: usize = 15;
 const WARM: usize = 30;
+/// After this cargo-lambda has seen that a process is gone, and waits for no answer of it.
+const NOTICED: Duration = Duration::from_secs(1);
 const FUNCTION: &str = "personas-create";
 
 /// A stream whose first event has come.
@@ -53,6 +55,7 @@ pub(crate) async fn measure() -> Vec<Row> {
         while !processes().is_empty() {
             sleep(Duration::from_millis(20)).await;
         }
+        sleep(NOTICED).await;
         let opened = open(&workspace).await;
         cold.push(opened.millis);
         opened.read_to_end().await;
