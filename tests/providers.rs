@@ -15,9 +15,9 @@ use tests::{
 };
 
 const BRIEF: &str = "A 66-year-old chef from Sydney who collects vintage cars";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-fn brief(seed: u64, budget: Option<f64>) -> Value {
+fn brief(seed: u64, budget: f64) -> Value {
     shared();
     json!({"intent": BRIEF, "seed": seed, "budget_usd": budget})
 }
@@ -27,7 +27,7 @@ async fn run_under(workspace: &Workspace, seed: u64, script: Option<Script>) -> 
     if let Some(script) = script {
         shared().misbehave(seed, script);
     }
-    let id = begin(workspace, &brief(seed, Some(0.5))).await;
+    let id = begin(workspace, &brief(seed, 0.5)).await;
     let run = ended(workspace, &id, PATIENCE).await;
     assert_sound(workspace, &run, &shared().sold(seed)).await;
     run
@@ -96,7 +96,7 @@ async fn a_budget_holds_to_the_last_micro_dollar_wherever_it_ends() {
     let workspace = Workspace::live("team").await;
     let mut stopped = 0;
     for (seed, budget) in (500..).zip([0.0001, 0.01, 0.02, 0.03, 0.05]) {
-        let id = begin(&workspace, &brief(seed, Some(budget))).await;
+        let id = begin(&workspace, &brief(seed, budget)).await;
         let run = ended(&workspace, &id, PATIENCE).await;
         assert_sound(&workspace, &run, &shared().sold(seed)).await;
         if run["status"] == "failed" {
@@ -110,7 +110,7 @@ async fn a_budget_holds_to_the_last_micro_dollar_wherever_it_ends() {
 #[tokio::test]
 async fn a_client_that_leaves_loses_nothing() {
     let workspace = Workspace::live("team").await;
-    let request = workspace.call(Method::POST, "/v1/personas?stream=true").json(&brief(600, None));
+    let request = workspace.call(Method::POST, "/v1/personas?stream=true").json(&brief(600, 0.5));
     let response = request.send().await.unwrap();
     let mut bytes = response.bytes_stream();
     let mut text = String::new();

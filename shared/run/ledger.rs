@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Usd,
     error::{Code, Error, Result},
+    persona::Layer,
     pipeline::json_stream::{LayerStream, apply_delta},
     provider::{Exchange, Purse, Sink, Unanswered, recording::Asked},
     store::runs::{EventLog, Held, Reserve, StepResult},
@@ -31,7 +32,7 @@ pub(super) enum Halt {
     /// The run fails with this.
     Failed(Error),
     /// The run fails with this, and the step keeps on which grounds.
-    Refused(Error, Value),
+    Refused(Box<Error>, Value),
     /// An exact replay asked for something that was not recorded.
     Diverged,
     /// The step is another worker's, or the run has ended.
@@ -159,14 +160,26 @@ pub(super) struct FieldSink<'a> {
     /// Fields already sent, applied to `{}`; a second attempt does not repeat what the first has sent.
     pub(super) sent: &'a mut Value,
     pub(super) fields: LayerStream,
+    /// The layers that were asked for; what else a model writes is nobody's field.
+    pub(super) layers: &'a [Layer],
     pub(super) outgoing: UnboundedSender<EventBody>,
     pub(super) lost: &'a LostFlag,
+}
+
+impl FieldSink<'_> {
+    fn was_asked_for(&self, path: &str) -> bool {
+        let layer = path.split(['.', '[']).next().unwrap_or_default();
+        self.layers.iter().any(|wanted| wanted.as_str() == layer)
+    }
 }
 
 #[async_trait]
 impl Sink for FieldSink<'_> {
     async fn text(&mut self, piece: &str) -> Result<()> {
         for (path, value) in self.fields.push(piece) {
+            if !self.was_asked_for(&path) {
+                continue;
+            }
             let mut after = self.sent.clone();
             apply_delta(&mut after, &path, value.clone());
             if after != *self.sent {

@@ -141,7 +141,8 @@ impl Work<'_> {
         for event in self.unwritten.drain(..) {
             outgoing.send(event).map_err(Error::internal)?;
         }
-        let mut sink = FieldSink { sent: &mut self.sent, fields: LayerStream::new(), outgoing, lost: &lost };
+        let fields = LayerStream::new();
+        let mut sink = FieldSink { sent: &mut self.sent, fields, layers, outgoing, lost: &lost };
         let source = self.source;
         let asking = async {
             let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
@@ -487,7 +488,7 @@ const NUMBERED_SLUGS: u32 = 3;
 /// Fails the run over a decision that blocks, and keeps the decision.
 fn refuse_blocked(decision: &moderation::Decision) -> Result<(), Halt> {
     match moderation::blocked(decision, "intent") {
-        Some(blocked) => Err(Halt::Refused(blocked, json!({"moderation": decision}))),
+        Some(blocked) => Err(Halt::Refused(Box::new(blocked), json!({"moderation": decision}))),
         None => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
 //! Fifty runs while workers are killed at random.
+#![expect(clippy::print_stdout, reason = "what happened belongs into the report of the tests")]
 
 use std::{
     env, fs,
@@ -19,7 +20,7 @@ const RUNS: u64 = 50;
 const AT_ONCE: usize = 8;
 /// Kills that must have happened for the test to mean anything.
 const KILLS: usize = 20;
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 #[tokio::test]
 async fn runs_end_once_and_whole_while_workers_are_killed_at_random() {
@@ -41,7 +42,7 @@ async fn runs_end_once_and_whole_while_workers_are_killed_at_random() {
         .filter(|attempt| *attempt > 1)
         .count() as u64;
     println!(
-        "{kills} workers killed; {} of {RUNS} runs completed; {attempts} steps were taken more than once",
+        "{kills} workers killed; {} of {RUNS} runs completed; {attempts} steps were taken more than once; the model was asked {asked} times",
         completed.len()
     );
     assert!(kills >= KILLS, "only {kills} workers were killed");

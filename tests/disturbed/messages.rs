@@ -13,7 +13,7 @@ use tests::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 async fn sqs() -> Client {
     Client::new(&aws_config::load_from_env().await)

@@ -193,7 +193,7 @@ impl Provider {
             Some(Fault::Failed) => return refuse(stream, "500 Internal Server Error").await,
             Some(Fault::HungUp) => return Ok(false),
             Some(Fault::Silent) => {
-                sleep(Duration::from_secs(120)).await;
+                sleep(Duration::from_mins(2)).await;
                 return Ok(false);
             }
             Some(Fault::Half | Fault::Misfit | Fault::Garbled) | None => {}

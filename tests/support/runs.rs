@@ -32,10 +32,8 @@ pub async fn ended(workspace: &Workspace, run: &str, patience: Duration) -> Valu
             tokio::time::sleep(Duration::from_millis(400)).await;
         }
     };
-    match tokio::time::timeout(patience, waiting).await {
-        Ok(run) => run,
-        Err(_) => panic!("{run} has not ended after {patience:?}"),
-    }
+    let done = tokio::time::timeout(patience, waiting).await;
+    done.unwrap_or_else(|_| panic!("{run} has not ended after {patience:?}"))
 }
 
 /// What the vendor may charge for these, in micro-dollars.
