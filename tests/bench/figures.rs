@@ -136,11 +136,7 @@ impl Display for Row {
 
 /// The rows as a Markdown table.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut table =
-        "| what | median | p95 | samples | must reach | does |\n| --- | --- | --- | --- | --- | --- |\n"
-            .to_owned();
-    for row in rows {
-        table.push_str(&format!("{row}\n"));
-    }
-    table
+    let head = "| what | median | p95 | samples | must reach | does |\n| --- | --- | --- | --- | --- | --- |";
+    let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
+    format!("{head}\n{}", lines.join("\n"))
 }

@@ -22,7 +22,7 @@ const RUNS: usize = 100;
 const WITHIN: Duration = Duration::from_secs(10);
 /// cargo-lambda stops for good when about a hundred requests wait for one function.
 const IN_FLIGHT: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 const BUDGET: f64 = 0.5;
 /// Micro-dollars a token, in and out, as providers.json says.
 const PRICE: (u64, u64) = (2, 8);
