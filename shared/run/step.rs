@@ -148,7 +148,7 @@ impl Work<'_> {
             let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
             let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
             let answered = source.answer(ask).await;
-            // The last field has been handed on: the writing ends when it is written.
+            // The last field has been handed on: the writing ends.
             drop(sink);
             answered
         };
