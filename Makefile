@@ -6,7 +6,8 @@ VENV    := .venv
 LOCAL   := $(VENV)/bin/python infra/local
 TOOLS   := $(VENV)/.tools-installed
 DATA    := infra/data.yaml
-SAM     := .local/sam/bin/sam
+SAM_CLI := 1.170.0
+SAM     := .local/sam-$(SAM_CLI)/bin/sam
 # What functions are built for; the parameter Architecture of template.yaml is told the same.
 ARCH    ?= arm64
 # cargo-lambda and Zig are first on the path, and cargo builds where the templates look.
@@ -46,8 +47,11 @@ smoke: $(TOOLS) ## deploy the whole template to an emulator and make personas th
 	cargo build -q -p functions --bins
 	$(VENV)/bin/python infra/deploy/smoke.py target/debug
 
-bench: $(TOOLS) ## measure, against a release build
-	$(LOCAL) exec --release -- cargo bench -p tests
+bench: $(TOOLS) ## measure the promised numbers, against a release build; BENCH="runs init" measures parts
+	cargo build -q --release -p functions -p bare --bins
+	cargo build -q -p tests --bench bench
+	$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \
+		-- cargo bench -q --profile dev -p tests --bench bench -- $(BENCH)
 
 fmt: $(TOOLS) ## format the code
 	cargo fmt
@@ -70,16 +74,16 @@ build: $(TOOLS) ## release binaries for Lambda in target/lambda; ARCH=arm64 or x
 		printf "%6.2f MiB  %s%s\n", size, path[3], size > 12 ? "  (over the 12 MiB that a cold start should read)" : "" }'
 
 # A venv of its own: its pins and those of infra/requirements.txt exclude each other.
-$(SAM): Makefile
-	@echo "installing the AWS SAM CLI into .local/sam"
-	@$(PYTHON) -m venv .local/sam
-	@.local/sam/bin/pip install -q --disable-pip-version-check aws-sam-cli==1.170.0 \
-		|| { echo "error: the AWS SAM CLI could not be installed; pip's reason is above." >&2; exit 1; }
-	@touch $@
+$(SAM):
+	@echo "installing the AWS SAM CLI $(SAM_CLI) into .local"
+	@rm -rf .local/sam-* && $(PYTHON) -m venv .local/sam-$(SAM_CLI)
+	@.local/sam-$(SAM_CLI)/bin/pip install -q --disable-pip-version-check aws-sam-cli==$(SAM_CLI) \
+		|| { rm -rf .local/sam-*; echo "error: the AWS SAM CLI could not be installed; pip's reason is above." >&2; exit 1; }
 
-deploy: build $(SAM) ## deploy to AWS, asking before it changes anything; PARAMETERS="Prefix=…", SAM_ARGS=…
+deploy: $(TOOLS) $(SAM) ## deploy to AWS, asking before it changes anything; PARAMETERS="Prefix=…", SAM_ARGS=…
 	@$(VENV)/bin/python -c 'import boto3, sys; sys.exit(boto3.Session().get_credentials() is None)' \
 		|| { echo "error: no AWS credentials: sign in, or set AWS_PROFILE." >&2; exit 1; }
+	@$(MAKE) build
 	$(TOOLED) $(SAM) validate --lint
 	$(TOOLED) $(SAM) build --beta-features --parameter-overrides Architecture=$(ARCH)
 	$(TOOLED) $(SAM) deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) $(SAM_ARGS)

@@ -66,10 +66,10 @@ impl<'a> Engine<'a> {
                         step.queue_ms = queued_ms
                     );
                     if self.take(&run, &held).instrument(span).await? {
-                        next = self.follow_up(message.run).await?;
+                        next = self.follow_up(&run, &held.step).await?;
                     }
                 }
-                Claim::Done(run) => self.send(run.id, run.ready_steps()).await?,
+                Claim::Done(run) => self.send(run.id, run.ready_after(&step)).await?,
                 Claim::NotNow => {}
                 Claim::Unknown => {
                     tracing::warn!("a message names no step that exists");
@@ -80,12 +80,14 @@ impl<'a> Engine<'a> {
     }
 
     /// Sends the steps that became ready, but keeps one that calls no model: it is quicker done than sent.
-    async fn follow_up(&self, run: RunId) -> Result<Option<String>> {
-        let Some(run) = self.store.run(&self.tenant, run).await? else { return Ok(None) };
-        if run.status.is_final() {
-            return Ok(None);
-        }
-        let mut ready = run.ready_steps();
+    async fn follow_up(&self, run: &Run, done: &str) -> Result<Option<String>> {
+        let mut ready = match run.freed_by(done) {
+            Some(freed) => freed,
+            None => match self.store.run(&self.tenant, run.id).await? {
+                Some(now) if !now.status.is_final() => now.ready_after(done),
+                _ => return Ok(None),
+            },
+        };
         let pipeline = Pipeline::built_in(&run.pipeline.name);
         let local = |name: &String| {
             pipeline
@@ -193,8 +195,19 @@ impl<'a> Engine<'a> {
             Some(recording) => recording,
             None => self.app.models(run.mode).await?,
         };
-        let mut work =
-            Work { engine: self, run, held, pipeline, step, data: &data, log, ledger, sent: sent?, source };
+        let mut work = Work {
+            engine: self,
+            run,
+            held,
+            pipeline,
+            step,
+            data: &data,
+            log,
+            ledger,
+            sent: sent?,
+            unwritten: Vec::new(),
+            source,
+        };
         work.perform().await
     }
 

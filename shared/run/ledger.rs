@@ -10,8 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::{Run, StepStatus, engine::Engine, events::EventBody};
+use super::{
+    Run, StepStatus,
+    engine::Engine,
+    events::{BATCH_AT_MOST, EventBody},
+};
 use crate::{
     Usd,
     error::{Code, Error, Result},
@@ -150,15 +155,14 @@ impl Purse for RunPurse<'_> {
     }
 }
 
-/// Sends each field of an answer as soon as it closes.
+/// Hands on each field of an answer as soon as it closes; [`write_events`] sends it.
 pub(super) struct FieldSink<'a> {
-    pub(super) engine: &'a Engine<'a>,
-    pub(super) log: &'a mut EventLog,
     /// Fields already sent, applied to `{}`; a second attempt does not repeat what the first has sent.
     pub(super) sent: &'a mut Value,
     pub(super) fields: LayerStream,
     /// The layers that were asked for; what else a model writes is nobody's field.
     pub(super) layers: &'a [Layer],
+    pub(super) outgoing: UnboundedSender<EventBody>,
     pub(super) lost: &'a LostFlag,
 }
 
@@ -172,7 +176,6 @@ impl FieldSink<'_> {
 #[async_trait]
 impl Sink for FieldSink<'_> {
     async fn text(&mut self, piece: &str) -> Result<()> {
-        let mut events = Vec::new();
         for (path, value) in self.fields.push(piece) {
             if !self.was_asked_for(&path) {
                 continue;
@@ -181,20 +184,40 @@ impl Sink for FieldSink<'_> {
             apply_delta(&mut after, &path, value.clone());
             if after != *self.sent {
                 *self.sent = after;
-                events.push(EventBody::layer_delta(&path, &value));
+                let sent = self.outgoing.send(EventBody::layer_delta(&path, &value));
+                sent.map_err(|_| Error::internal("the fields of an answer cannot be written"))?;
             }
         }
-        if events.is_empty() {
-            return Ok(());
-        }
-        self.engine.store.append_events(self.log, &events, self.engine.clock).await?;
-        if self.log.is_closed() { Err(self.lost.raise()) } else { Ok(()) }
+        if self.lost.is_raised() { Err(self.lost.raise()) } else { Ok(()) }
     }
 
     async fn restart(&mut self) -> Result<()> {
         self.fields = LayerStream::new();
         Ok(())
     }
+}
+
+/// Writes events while an answer goes on. The answer is not held up by a write: what comes meanwhile gathers, and is
+/// written together next. What is left when it has ended comes back, to be written with whatever is written next.
+pub(super) async fn write_events(
+    engine: &Engine<'_>,
+    log: &mut EventLog,
+    mut incoming: UnboundedReceiver<EventBody>,
+    lost: &LostFlag,
+) -> Result<Vec<EventBody>> {
+    let mut events = Vec::new();
+    while incoming.recv_many(&mut events, BATCH_AT_MOST).await > 0 {
+        if incoming.is_closed() {
+            // The steps beside this one are ending too, as a rule: each write of its own would meet theirs.
+            continue;
+        }
+        engine.store.append_events(log, &events, engine.clock).await?;
+        if log.is_closed() {
+            return Err(lost.raise());
+        }
+        events.clear();
+    }
+    Ok(events)
 }
 
 /// What an unanswered question means for the step.

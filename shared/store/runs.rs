@@ -2,7 +2,7 @@
 //! messages safe to repeat are the conditions in this file.
 
 use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{
         AttributeValue, Delete, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
         TransactWriteItem, Update,
@@ -30,6 +30,8 @@ use crate::{
     tenant::Tenant,
 };
 
+/// A writer that meets so many items, one after the other, looks for the log's end instead of going on step by step.
+const MISSES_BEFORE_A_LOOK: u32 = 2;
 /// Shards of the index of active runs: one partition takes 1,000 writes a second.
 pub const ACTIVE_SHARDS: u128 = 8;
 /// Events, recordings and headers are kept this long.
@@ -149,6 +151,8 @@ pub struct EventLog {
     run: RunId,
     last: u64,
     closed: bool,
+    /// How many writes in a row have met an item in their place.
+    misses: u32,
     /// Tells this writer's items from others': a write whose answer was lost must not be made twice.
     writer: u64,
 }
@@ -156,7 +160,7 @@ pub struct EventLog {
 impl EventLog {
     /// A log whose last number is at least `last`.
     pub fn new(tenant: Tenant, run: RunId, last: u64) -> Self {
-        Self { tenant, run, last, closed: false, writer: rand::rng().random() }
+        Self { tenant, run, last, closed: false, misses: 0, writer: rand::rng().random() }
     }
 
     /// Whether the terminal event is written: nothing may follow.
@@ -181,6 +185,17 @@ impl EventLog {
         to_item(&partition(&self.tenant, self.run), &event_key(self.last + 1), &item)
     }
 
+    fn learn(&mut self, item: Item) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Tail {
+            last: u64,
+            terminal: bool,
+        }
+        let tail: Tail = from_item(item)?;
+        (self.last, self.closed) = (tail.last, tail.terminal);
+        Ok(())
+    }
+
     /// The writes that append all of these, and the log behind them.
     fn items(&self, bodies: &[EventBody], at: &str) -> Result<(Vec<TransactWriteItem>, Self)> {
         let table = Setting::RunsTable.read()?;
@@ -192,10 +207,24 @@ impl EventLog {
         Ok((writes, behind))
     }
 
+    /// Whether an item in the way is this writer's own, of a first try whose answer was lost.
+    fn is_own(&self, item: &Item) -> bool {
+        let writer = item.get("writer").and_then(|writer| writer.as_n().ok());
+        writer.is_some_and(|writer| *writer == self.writer.to_string())
+    }
+
     fn wrote(&mut self, bodies: &[EventBody]) {
         self.last += bodies.len() as u64;
+        self.misses = 0;
         self.closed = bodies.iter().any(EventBody::is_terminal);
     }
+}
+
+/// What came of writing events at the place after the last one known.
+enum Appended {
+    Yes,
+    /// Another item is there already; the item, where storage told it.
+    Met(Option<Item>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -572,51 +601,58 @@ impl Store {
         clock: &dyn Clock,
     ) -> Result<()> {
         for batch in bodies.chunks(BATCH_AT_MOST) {
-            while !log.closed && !self.append_batch(log, batch, clock).await? {
-                self.catch_up(log).await?;
+            while !log.closed {
+                match self.append_batch(log, batch, clock).await? {
+                    Appended::Yes => break,
+                    Appended::Met(item) => self.catch_up(log, item).await?,
+                }
             }
         }
         Ok(())
     }
 
-    async fn append_batch(&self, log: &mut EventLog, batch: &[EventBody], clock: &dyn Clock) -> Result<bool> {
+    async fn append_batch(
+        &self,
+        log: &mut EventLog,
+        batch: &[EventBody],
+        clock: &dyn Clock,
+    ) -> Result<Appended> {
         let answer = self
             .client
             .put_item()
             .table_name(Setting::RunsTable.read()?)
             .set_item(Some(log.item(batch, &clock.timestamp())?))
             .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
             Ok(_) => {
                 log.wrote(batch);
-                Ok(true)
+                Ok(Appended::Yes)
             }
-            Err(error)
-                if error.as_service_error().is_some_and(aws_sdk_dynamodb::operation::put_item::PutItemError::is_conditional_check_failed_exception) =>
-            {
-                self.is_written(log, batch).await
-            }
-            Err(error) if is_contended(&error) => Ok(false),
-            Err(error) => Err(storage(error)),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    let met = failed.item().cloned();
+                    if met.as_ref().is_some_and(|item| log.is_own(item)) {
+                        log.wrote(batch);
+                        return Ok(Appended::Yes);
+                    }
+                    Ok(Appended::Met(met))
+                }
+                _ if is_contended(&error) => Ok(Appended::Met(None)),
+                _ => Err(storage(error)),
+            },
         }
     }
 
-    /// Whether the item in the way is this writer's own, of a first try whose answer was lost.
-    async fn is_written(&self, log: &mut EventLog, batch: &[EventBody]) -> Result<bool> {
-        let key = event_key(log.last + 1);
-        let item: Option<EventItem> =
-            self.get(Setting::RunsTable, &partition(&log.tenant, log.run), &key).await?;
-        let own = item.is_some_and(|item| item.writer == log.writer);
-        if own {
-            log.wrote(batch);
+    /// Learns the log's last number: from the item that was in the way, which is mostly the last one and costs
+    /// nothing to read; after some of those, from the log's end.
+    async fn catch_up(&self, log: &mut EventLog, met: Option<Item>) -> Result<()> {
+        log.misses += 1;
+        if let Some(item) = met.filter(|_| log.misses <= MISSES_BEFORE_A_LOOK) {
+            return log.learn(item);
         }
-        Ok(own)
-    }
-
-    /// Learns the log's last number.
-    async fn catch_up(&self, log: &mut EventLog) -> Result<()> {
         let answer = self
             .client
             .query()
@@ -633,17 +669,7 @@ impl Store {
             .send()
             .await
             .map_err(storage)?;
-        #[derive(Deserialize)]
-        struct Tail {
-            last: u64,
-            terminal: bool,
-        }
-        if let Some(item) = answer.items.unwrap_or_default().pop() {
-            let tail: Tail = from_item(item)?;
-            log.last = tail.last;
-            log.closed = tail.terminal;
-        }
-        Ok(())
+        answer.items.unwrap_or_default().pop().map_or(Ok(()), |item| log.learn(item))
     }
 
     /// Ends a step well, in one transaction: output, recording, events, cost, the dependants' counters, all on the
@@ -689,7 +715,7 @@ impl Store {
                     return Ok(Written::Lost);
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| logged.contains(at)) => {
-                    self.catch_up(log).await?;
+                    self.catch_up(log, failed.into_iter().next().and_then(|(_, item)| item)).await?;
                     if log.closed {
                         return Ok(Written::Lost);
                     }
@@ -861,8 +887,8 @@ impl Store {
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
                     return Ok(Written::Lost);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
-                    self.catch_up(log).await?;
+                Err(Refused::Conditions(mut failed)) if failed.iter().all(|(at, _)| *at == 1) => {
+                    self.catch_up(log, failed.pop().and_then(|(_, item)| item)).await?;
                     if log.closed {
                         return Ok(Written::Lost);
                     }
@@ -1065,6 +1091,7 @@ pub(super) fn put_new(table: &str, item: Item) -> Result<TransactWriteItem> {
         .table_name(table)
         .set_item(Some(item))
         .condition_expression("attribute_not_exists(pk)")
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .build()
         .map_err(Error::internal)?;
     Ok(TransactWriteItem::builder().put(put).build())

@@ -8,6 +8,7 @@ use persona::{
     config::Setting,
     queue::StepMessage,
     run::Engine,
+    store,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -83,7 +84,12 @@ async fn work(app: &App, record: &Record) -> Result<(), Error> {
         step = message.step,
         step.queue_ms = record.queued_ms(),
     );
-    let work = async move { Engine::new(app, message.tenant()).await.work(&message).await };
+    let requests_before = store::requests_sent();
+    let work = async move {
+        let taken = Engine::new(app, message.tenant()).await.work(&message).await;
+        tracing::info!(store.requests = store::requests_sent() - requests_before, "message taken");
+        taken
+    };
     Box::pin(work.instrument(span)).await
 }
 
