@@ -6,11 +6,17 @@ VENV    := .venv
 LOCAL   := $(VENV)/bin/python infra/local
 TOOLS   := $(VENV)/.tools-installed
 DATA    := infra/data.yaml
-SAM     ?= sam
-STACK   ?= persona
+SAM_CLI := 1.170.0
+SAM     := .local/sam-$(SAM_CLI)/bin/sam
+# What functions are built for; the parameter Architecture of template.yaml is told the same.
+ARCH    ?= arm64
+# cargo-lambda and Zig are first on the path, and cargo builds where the templates look.
+TOOLED  := env -u CARGO_TARGET_DIR PATH="$(CURDIR)/$(VENV)/bin:$$PATH" SAM_CLI_TELEMETRY=0
+# Models of the black-box tests: a server inside the test process.
+PROVIDER := --reserve-port TEST_PROVIDER_PORT --providers-json tests/support/providers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench fmt lint openapi build deploy clean
+.PHONY: help setup run test smoke bench fmt lint openapi build deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,15 +38,24 @@ run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FI
 test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their own
 	cargo test -q --workspace --exclude tests --lib
 	cargo build -q -p functions -p tests --tests --bins
-	$(LOCAL) exec --concurrency 6 -- cargo test -q -p tests --test suite -- --test-threads 4
+	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
+	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.5-2.5s \
+		--visibility 5 -- cargo test -q -p tests --test suite -- disturbed --nocapture
 	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
 
-bench: $(TOOLS) ## measure, against a release build
-	$(LOCAL) exec --release -- cargo bench -p tests
+smoke: $(TOOLS) ## deploy the whole template to an emulator and make personas through it
+	cargo build -q -p functions --bins
+	$(VENV)/bin/python infra/deploy/smoke.py target/debug
+
+bench: $(TOOLS) ## measure the promised numbers, against a release build; BENCH="runs init" measures parts
+	cargo build -q --release -p functions -p bare --bins
+	cargo build -q -p tests --bench bench
+	$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \
+		-- cargo bench -q --profile dev -p tests --bench bench -- $(BENCH)
 
 fmt: $(TOOLS) ## format the code
 	cargo fmt
-	$(VENV)/bin/ruff format -q infra/local
+	$(VENV)/bin/ruff format -q infra
 
 openapi: ## write docs/openapi.json from the catalogue
 	PERSONA_WRITE_OPENAPI=1 cargo test -q -p functions --lib openapi
@@ -48,21 +63,31 @@ openapi: ## write docs/openapi.json from the catalogue
 lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation, OpenAPI
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -q -- -D warnings
-	$(VENV)/bin/ruff check -q infra/local
-	$(VENV)/bin/ruff format -q --check infra/local
+	$(VENV)/bin/ruff check -q infra
+	$(VENV)/bin/ruff format -q --check infra
 	$(VENV)/bin/cfn-lint template.yaml $(DATA)
 	$(VENV)/bin/openapi-spec-validator --schema 3.1 docs/openapi.json
 
-build: $(TOOLS) ## release binaries for Lambda, in target/lambda
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cargo lambda build --release -p functions
+build: $(TOOLS) ## release binaries for Lambda in target/lambda; ARCH=arm64 or x86_64
+	$(TOOLED) cargo lambda build --release --target $(ARCH:arm64=aarch64)-unknown-linux-gnu -p functions
+	@wc -c target/lambda/*/bootstrap | awk '$$2 != "total" { split($$2, path, "/"); size = $$1 / 1048576; \
+		printf "%6.2f MiB  %s%s\n", size, path[3], size > 12 ? "  (over the 12 MiB that a cold start should read)" : "" }'
 
-deploy: ## deploy to AWS; SAM_ARGS="--guided" the first time
-	@command -v $(SAM) >/dev/null || { echo "error: the AWS SAM CLI is not installed; see https://docs.aws.amazon.com/serverless-application-model/" >&2; exit 1; }
-	@aws sts get-caller-identity >/dev/null 2>&1 || test -n "$$AWS_ACCESS_KEY_ID$$AWS_PROFILE" \
+# A venv of its own: its pins and those of infra/requirements.txt exclude each other.
+$(SAM):
+	@echo "installing the AWS SAM CLI $(SAM_CLI) into .local"
+	@rm -rf .local/sam-* && $(PYTHON) -m venv .local/sam-$(SAM_CLI)
+	@.local/sam-$(SAM_CLI)/bin/pip install -q --disable-pip-version-check aws-sam-cli==$(SAM_CLI) \
+		|| { rm -rf .local/sam-*; echo "error: the AWS SAM CLI could not be installed; pip's reason is above." >&2; exit 1; }
+
+deploy: $(TOOLS) $(SAM) ## deploy to AWS, asking before it changes anything; PARAMETERS="Prefix=…", SAM_ARGS=…
+	@$(VENV)/bin/python -c 'import boto3, sys; sys.exit(boto3.Session().get_credentials() is None)' \
 		|| { echo "error: no AWS credentials: sign in, or set AWS_PROFILE." >&2; exit 1; }
-	$(SAM) build --beta-features
-	$(SAM) deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND $(SAM_ARGS)
+	@$(MAKE) build
+	$(TOOLED) $(SAM) validate --lint
+	$(TOOLED) $(SAM) build --beta-features --parameter-overrides Architecture=$(ARCH)
+	$(TOOLED) $(SAM) deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS) $(SAM_ARGS)
 
 clean: ## remove what was built; the model file and the tools stay
 	cargo clean
-	rm -rf .local/logs .local/watch .local/emulator .local/cargo-metadata.json
+	rm -rf .aws-sam .local/logs .local/watch .local/emulator .local/cargo-metadata.json

@@ -1,61 +1,152 @@
-//! Holds the `[[bin]]` list, the cargo-lambda router and `template.yaml` equal to the catalogue.
+//! Holds the `[[bin]]` list, the cargo-lambda router, `template.yaml` and `infra/data.yaml` equal to the catalogue.
+//! Whether each action of the policies is enough, and none too many, is for `infra/deploy/smoke.py`, which runs them.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::LazyLock,
+};
 
-use serde_json::Value;
+use persona::{config::Setting, key::Scope};
+use serde_json::{Map, Value, json};
 
 use crate::{ROUTES, WORKERS};
 
-fn bins() -> BTreeSet<String> {
-    ROUTES
-        .iter()
-        .map(|route| route.bin)
-        .chain(WORKERS.iter().map(|worker| worker.bin))
-        .map(str::to_owned)
-        .collect()
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// The gateway gives up on a buffered answer after so many seconds.
+const GATEWAY_SECONDS: u64 = 29;
+
+/// Every binary, with what its environment must have.
+fn lambdas() -> BTreeMap<&'static str, &'static [Setting]> {
+    let routes = ROUTES.iter().map(|route| (route.bin, route.settings));
+    routes.chain(WORKERS.iter().map(|worker| (worker.bin, worker.settings))).collect()
 }
+
+fn bins() -> BTreeSet<&'static str> {
+    lambdas().into_keys().collect()
+}
+
+/// `template.yaml` as JSON. Its short tags are dropped: `!GetAtt Data.Outputs.X` is the text `Data.Outputs.X`.
+static TEMPLATE: LazyLock<Value> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../template.yaml")).unwrap());
+
+static DATA: LazyLock<Value> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../infra/data.yaml")).unwrap());
+
+fn resources(template: &Value, kind: &str) -> Vec<(String, Value)> {
+    let all = template["Resources"].as_object().unwrap().iter();
+    all.filter(|(_, resource)| resource["Type"] == kind).map(|(id, it)| (id.clone(), it.clone())).collect()
+}
+
+/// A function of the template, the globals applied.
+struct Function {
+    id: String,
+    properties: Value,
+}
+
+impl Function {
+    fn timeout(&self) -> u64 {
+        self.properties["Timeout"].as_u64().unwrap()
+    }
+
+    fn variables(&self) -> Map<String, Value> {
+        self.properties["Environment"]["Variables"].as_object().unwrap().clone()
+    }
+
+    fn events(&self, kind: &str) -> Vec<Value> {
+        let events = self.properties["Events"].as_object().into_iter().flat_map(Map::values);
+        events.filter(|event| event["Type"] == kind).map(|event| event["Properties"].clone()).collect()
+    }
+
+    /// Statements of its own, and names of shared policies.
+    fn policies(&self) -> (Vec<Value>, Vec<String>) {
+        let policies = self.properties["Policies"].as_array().cloned().unwrap_or_default();
+        let statements = |policy: &Value| policy["Statement"].as_array().cloned().unwrap_or_default();
+        let shared = policies.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        (policies.iter().flat_map(statements).collect(), shared)
+    }
+}
+
+/// The functions of the template by binary.
+fn functions() -> BTreeMap<String, Function> {
+    let mut functions = BTreeMap::new();
+    for (id, resource) in resources(&TEMPLATE, "AWS::Serverless::Function") {
+        let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned();
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda", "{id}");
+        let mut properties = TEMPLATE["Globals"]["Function"].clone();
+        merge(&mut properties, &resource["Properties"]);
+        assert!(
+            functions.insert(binary, Function { id: id.clone(), properties }).is_none(),
+            "{id} is built twice"
+        );
+    }
+    functions
+}
+
+/// A function's maps are added to the globals' maps; its other values replace theirs.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let one = value.as_str().into_iter().map(str::to_owned);
+    one.chain(value.as_array().into_iter().flatten().flat_map(texts)).collect()
+}
+
+/// `STEPS_QUEUE_URL` is the output `StepsQueueUrl`, `RUNS_TABLE` is `RunsTableName`.
+fn output(setting: Setting) -> String {
+    let word = |part: &str| part[..1].to_owned() + &part[1..].to_lowercase();
+    let camel: String = setting.variable().split('_').map(word).collect();
+    if camel.ends_with("Url") { camel } else { camel + "Name" }
+}
+
+/// The output with the ARN of what a setting names.
+fn arn(setting: Setting) -> String {
+    let output = output(setting);
+    format!("Data.Outputs.{}Arn", output.strip_suffix("Name").or(output.strip_suffix("Url")).unwrap())
+}
+
+// ── binaries and the local router ──
 
 #[test]
 fn every_lambda_has_its_binary_and_no_other_exists() {
     let manifest = include_str!("Cargo.toml");
     let section = manifest.split("[[bin]]").skip(1);
-    let named: BTreeSet<String> = section.map(|bin| bin.split('"').nth(1).unwrap().to_owned()).collect();
+    let named: BTreeSet<&str> = section.map(|bin| bin.split('"').nth(1).unwrap()).collect();
     assert_eq!(named, bins());
 }
 
 #[test]
-fn the_local_router_sends_every_route_to_its_binary() {
+fn the_local_router_sends_every_route_to_its_binary_and_the_rest_to_the_fallback() {
+    let paths = unique(ROUTES.iter().map(|route| route.path).chain(["/{*path}"]));
+    let mut table = String::new();
+    for path in paths {
+        let entry = |method: &str| {
+            let route = ROUTES.iter().find(|route| route.path == path && route.method == method);
+            format!(
+                "{{ method = \"{method}\", function = \"{}\" }}",
+                route.map_or("fallback", |route| route.bin)
+            )
+        };
+        let entries: Vec<String> = METHODS.into_iter().map(entry).collect();
+        writeln!(table, "\"{path}\" = [{}]", entries.join(", ")).unwrap();
+    }
     let manifest = include_str!("../Cargo.toml");
-    let router = manifest.split("[workspace.metadata.lambda.watch.router]").nth(1).unwrap();
-    let mut routed = BTreeMap::new();
-    for line in router.lines().filter(|line| line.starts_with('"')) {
-        let path = line.split('"').nth(1).unwrap();
-        for entry in line.split("method = ").skip(1) {
-            let quoted: Vec<&str> = entry.split('"').collect();
-            routed.insert((path.to_owned(), quoted[1].to_owned()), quoted[3].to_owned());
-        }
-    }
-    for route in ROUTES {
-        let key = (route.path.to_owned(), route.method.to_owned());
-        assert_eq!(routed.remove(&key).as_deref(), Some(route.bin), "{} {}", route.method, route.path);
-    }
-    assert!(
-        routed.values().all(|function| function == "fallback"),
-        "only the fallback may have more: {routed:?}"
-    );
+    let router = manifest.split("[workspace.metadata.lambda.watch.router]\n").nth(1).unwrap();
+    assert!(router == table, "let the table at the end of Cargo.toml be:\n{table}");
 }
 
-#[test]
-fn the_template_has_a_function_for_every_lambda() {
-    let template = include_str!("../template.yaml");
-    let binaries: BTreeSet<String> = template
-        .split("Binary: ")
-        .skip(1)
-        .filter_map(|rest| rest.split([' ', '}', '\n']).next())
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(binaries, bins());
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(*name)).collect()
 }
 
 #[test]
@@ -65,5 +156,260 @@ fn every_body_schema_is_json_and_closed() {
             let schema: Value = serde_json::from_str(text).unwrap();
             assert_eq!(schema["additionalProperties"], false, "{}", route.bin);
         }
+    }
+}
+
+// ── template.yaml ──
+
+#[test]
+fn the_template_has_a_function_for_every_lambda_and_no_other() {
+    let functions = functions();
+    assert_eq!(functions.keys().map(String::as_str).collect::<BTreeSet<_>>(), bins());
+    for (binary, function) in &functions {
+        let properties = &function.properties;
+        assert_eq!(properties["FunctionName"], format!("${{Prefix}}-{binary}"));
+        assert_eq!(properties["Handler"], "bootstrap", "{binary}");
+        assert_eq!(properties["Runtime"], "provided.al2023", "{binary}");
+        assert_eq!(properties["Architectures"], json!(["Architecture"]), "{binary}");
+        assert!(properties["MemorySize"].as_u64().unwrap() >= 256, "{binary}: TLS is slow on less");
+    }
+}
+
+#[test]
+fn every_route_has_its_method_path_and_transfer_mode() {
+    let functions = functions();
+    for route in ROUTES {
+        let function = &functions[route.bin];
+        let mut wanted =
+            json!({"RestApiId": "Api", "Method": route.method.to_lowercase(), "Path": route.path});
+        if route.streaming {
+            // The transform takes any other word for "buffered", without one of its own.
+            wanted["ResponseTransferMode"] = json!("RESPONSE_STREAM");
+            wanted["TimeoutInMillis"] = json!(function.timeout() * 1_000);
+        } else {
+            assert_eq!(function.timeout(), GATEWAY_SECONDS, "{}", route.bin);
+        }
+        assert_eq!(function.events("Api"), [wanted], "{}", route.bin);
+        assert_eq!(function.properties["Events"].as_object().unwrap().len(), 1, "{}", route.bin);
+    }
+}
+
+#[test]
+fn the_fallback_answers_every_other_path_and_method() {
+    let functions = functions();
+    let events = functions["fallback"].events("Api");
+    let listed: BTreeSet<_> = events.iter().map(|event| event["Path"].as_str().unwrap()).collect();
+    let wanted: BTreeSet<_> = ROUTES.iter().map(|route| route.path).chain(["/", "/{proxy+}"]).collect();
+    assert_eq!(listed, wanted);
+    assert!(events.iter().all(|event| event["Method"] == "any" && event["RestApiId"] == "Api"));
+}
+
+#[test]
+fn workers_have_no_route_and_are_called_by_their_queue_or_schedule() {
+    let functions = functions();
+    for worker in WORKERS.iter().filter(|worker| worker.bin != "fallback") {
+        assert!(functions[worker.bin].events("Api").is_empty(), "{}", worker.bin);
+    }
+    let every_minute = functions["worker-reaper"].events("Schedule");
+    assert_eq!(every_minute, [json!({"Schedule": "rate(1 minute)"})]);
+
+    let steps = &functions["worker-steps"];
+    let sources = resources(&TEMPLATE, "AWS::Lambda::EventSourceMapping");
+    let [(_, source)] = sources.as_slice() else { panic_of("one event source", &sources) };
+    assert_eq!(source["Properties"]["FunctionName"], steps.id);
+    assert_eq!(source["Properties"]["EventSourceArn"], arn(Setting::StepsQueueUrl));
+    assert_eq!(source["Properties"]["BatchSize"], 1);
+    assert_eq!(source["Properties"]["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+
+    let queue = &DATA["Resources"]["StepsQueue"]["Properties"];
+    assert!(
+        queue["VisibilityTimeout"].as_u64().unwrap() >= 6 * steps.timeout(),
+        "a slow step would come twice"
+    );
+    assert_eq!(queue["RedrivePolicy"]["deadLetterTargetArn"], "StepsDeadLetterQueue.Arn");
+}
+
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+fn panic_of(wanted: &str, found: &[(String, Value)]) -> ! {
+    panic!("{wanted} is wanted: {found:?}")
+}
+
+#[test]
+fn a_function_is_told_of_what_it_needs_and_of_nothing_else() {
+    let functions = functions();
+    for (binary, settings) in lambdas() {
+        let mut variables = functions[binary].variables();
+        assert_eq!(variables.remove("PERSONA_LOG"), Some(json!("LogFilter")), "{binary}");
+        assert_eq!(variables.remove("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH"), Some(json!("true")), "{binary}");
+        let wanted: Map<String, Value> = settings
+            .iter()
+            .map(|setting| {
+                (setting.variable().to_owned(), json!(format!("Data.Outputs.{}", output(*setting))))
+            })
+            .collect();
+        assert_eq!(variables, wanted, "{binary}");
+    }
+}
+
+#[test]
+fn a_function_may_reach_what_its_environment_names_and_nothing_else() {
+    let functions = functions();
+    let routes: BTreeSet<_> = ROUTES.iter().map(|route| route.bin).collect();
+    for (binary, settings) in lambdas() {
+        let (statements, shared) = functions[binary].policies();
+        let mut reached: BTreeSet<String> = BTreeSet::new();
+        for statement in &statements {
+            let actions = texts(&statement["Action"]);
+            assert!(
+                !actions.iter().any(|action| action.contains('*')),
+                "{binary}: {actions:?}; name each action"
+            );
+            assert!(!actions.contains(&"dynamodb:Scan".to_owned()), "{binary} may scan; nothing needs to");
+            for resource in texts(&statement["Resource"]) {
+                assert_ne!(resource, "*", "{binary}: {actions:?} on every resource");
+                if !is_model(&resource) && resource != "${Table}/index/active" {
+                    reached.insert(resource);
+                }
+            }
+            assert!(
+                actions.iter().all(|action| fits(action, &statement["Resource"])),
+                "{binary}: {statement}"
+            );
+        }
+        let mut wanted: BTreeSet<String> = settings.iter().map(|setting| arn(*setting)).collect();
+        if routes.contains(binary) {
+            assert_eq!(shared, ["Authenticate"], "{binary}");
+            // Taking a token from the key's bucket is all that most routes do to that table.
+            if !reached.contains(&arn(Setting::WorkspacesTable)) {
+                wanted.remove(&arn(Setting::WorkspacesTable));
+            }
+        } else {
+            assert!(shared.is_empty(), "{binary} authenticates nobody, yet has {shared:?}");
+        }
+        reached.retain(|resource| !resource.is_empty());
+        assert_eq!(reached, wanted, "{binary}");
+    }
+}
+
+fn is_model(resource: &str) -> bool {
+    resource.contains(":bedrock:")
+}
+
+/// Whether an action is of the resource's own service.
+fn fits(action: &str, resource: &Value) -> bool {
+    let service = action.split(':').next().unwrap_or_default();
+    texts(resource).iter().all(|resource| match service {
+        "dynamodb" => resource.ends_with("TableArn") || resource == "${Table}/index/active",
+        "sqs" => resource.ends_with("QueueArn"),
+        "secretsmanager" => resource.ends_with("SecretArn") && action == "secretsmanager:GetSecretValue",
+        "bedrock" => is_model(resource),
+        _ => false,
+    })
+}
+
+#[test]
+fn a_route_of_scope_read_writes_nothing() {
+    let functions = functions();
+    let reads = ["GetItem", "BatchGetItem", "Query", "GetSecretValue"];
+    for route in ROUTES.iter().filter(|route| route.scope == Scope::Read) {
+        for statement in functions[route.bin].policies().0 {
+            for action in texts(&statement["Action"]) {
+                assert!(reads.contains(&action.split(':').nth(1).unwrap()), "{} may {action}", route.bin);
+            }
+        }
+    }
+}
+
+#[test]
+fn authentication_may_update_key_items_only() {
+    let policy = TEMPLATE["Resources"]["Authenticate"]["Properties"]["PolicyDocument"].clone();
+    let wanted = json!([{
+        "Effect": "Allow",
+        "Action": ["dynamodb:UpdateItem"],
+        "Resource": arn(Setting::WorkspacesTable),
+        "Condition": {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["KEY#*"]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    }]);
+    assert_eq!(policy["Statement"], wanted);
+}
+
+#[test]
+fn every_function_is_traced_and_logs_to_the_group_with_a_retention() {
+    assert!(TEMPLATE["Resources"]["Logs"]["Properties"]["RetentionInDays"].as_u64().unwrap() > 0);
+    assert_eq!(TEMPLATE["Resources"]["Api"]["Properties"]["TracingEnabled"], true);
+    for (binary, function) in functions() {
+        assert_eq!(function.properties["Tracing"], "Active", "{binary}");
+        assert_eq!(
+            function.properties["LoggingConfig"],
+            json!({"LogGroup": "Logs", "LogFormat": "JSON"}),
+            "{binary}"
+        );
+    }
+}
+
+#[test]
+fn alarms_watch_dead_letters_server_errors_and_the_workers() {
+    let functions = functions();
+    let mut watched = BTreeSet::new();
+    for (id, alarm) in resources(&TEMPLATE, "AWS::CloudWatch::Alarm") {
+        let properties = &alarm["Properties"];
+        assert_eq!(properties["ComparisonOperator"], "GreaterThanThreshold", "{id}");
+        assert_eq!(texts(&properties["AlarmActions"])[1], "AlarmTopic", "{id}");
+        let metric = properties["MetricName"].as_str().unwrap().to_owned();
+        for dimension in properties["Dimensions"].as_array().unwrap() {
+            watched.insert((metric.clone(), dimension["Value"].as_str().unwrap().to_owned()));
+        }
+    }
+    let wanted = [
+        ("ApproximateNumberOfMessagesVisible", "Data.Outputs.StepsDeadLetterQueueName"),
+        ("ApproximateAgeOfOldestMessage", "Data.Outputs.StepsQueueName"),
+        ("5XXError", "Prefix"),
+        ("5XXError", "Api.Stage"),
+        ("Errors", &functions["worker-steps"].id),
+        ("Errors", &functions["worker-reaper"].id),
+    ];
+    for (metric, of) in wanted {
+        assert!(
+            watched.contains(&(metric.to_owned(), of.to_owned())),
+            "no alarm on {metric} of {of}: {watched:?}"
+        );
+    }
+}
+
+// ── infra/data.yaml ──
+
+#[test]
+fn tables_are_on_demand_recoverable_and_forget_in_time() {
+    let tables = resources(&DATA, "AWS::DynamoDB::Table");
+    assert!(!tables.is_empty());
+    for (id, table) in tables {
+        let properties = &table["Properties"];
+        assert_eq!(properties["BillingMode"], "PAY_PER_REQUEST", "{id}");
+        assert_eq!(
+            properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true,
+            "{id}"
+        );
+        assert_eq!(
+            properties["TimeToLiveSpecification"],
+            json!({"AttributeName": "expires_at", "Enabled": true}),
+            "{id}"
+        );
+        assert_eq!(properties["SSESpecification"]["SSEEnabled"], true, "{id}");
+        assert_eq!(table["DeletionPolicy"], json!(["Production", "Retain", "Delete"]), "{id}");
+        let keys: Vec<_> =
+            properties["KeySchema"].as_array().unwrap().iter().map(|k| k["AttributeName"].clone()).collect();
+        assert_eq!(keys, ["pk", "sk"], "{id}");
+    }
+}
+
+#[test]
+fn every_setting_is_an_output_with_its_arn() {
+    let outputs = DATA["Outputs"].clone();
+    for setting in Setting::ALL {
+        assert!(outputs.get(output(*setting)).is_some(), "{}", output(*setting));
+        let arn = arn(*setting);
+        assert!(outputs.get(arn.strip_prefix("Data.Outputs.").unwrap()).is_some(), "{arn}");
     }
 }

@@ -1,6 +1,9 @@
 //! Support of the black-box tests: a client of the running stack.
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
+#[path = "support/mod.rs"]
+pub mod support;
+
 use std::{env, time::Duration};
 
 use futures_util::StreamExt;

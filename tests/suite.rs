@@ -8,4 +8,6 @@
 )]
 
 mod contract;
+mod disturbed;
+mod providers;
 mod routes;

@@ -71,14 +71,12 @@ fn parsed(text: &str) -> Value {
 
 /// The component that a file below shared/schemas makes.
 fn component_of(path: &str) -> String {
-    match path {
+    if path == "pipeline.json" {
         // The object of that name is what callers see; this is how one is written.
-        "pipeline.json" => "PipelineDefinition".to_owned(),
-        _ => {
-            let file = path.rsplit('/').next().unwrap_or(path);
-            pascal(file.trim_end_matches(".json"))
-        }
+        return "PipelineDefinition".to_owned();
     }
+    let file = path.rsplit('/').next().unwrap_or(path);
+    pascal(file.trim_end_matches(".json"))
 }
 
 fn component(path: &str, text: &str) -> Value {

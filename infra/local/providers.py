@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from console import Trouble
-from settings import HOST
+from settings import HOST, ROOT
 
 Document = dict[str, Any]
 WRITING_ROLES = ("draft", "audit", "chat")
@@ -24,6 +26,10 @@ HOSTED = {
     ),
 }
 OWN_ENDPOINT_MODEL = "PERSONA_PROVIDER_MODEL must name the model to ask at PERSONA_PROVIDER_BASE_URL."
+PRICES_FORM = "it is two numbers, such as 0.40,1.60: USD for a million prompt and completion tokens, or 0,0 if free"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Whose list prices the functions know by address; shared/provider/prices.json has the prices.
+LISTED_HOSTS = ("api.openai.com", "api.anthropic.com", "api.groq.com")
 
 
 def choice(env: Mapping[str, str] = os.environ) -> str:
@@ -66,6 +72,8 @@ def hosted(kind: str, embeddings_port: int, env: Mapping[str, str] = os.environ)
             raise Trouble(OWN_ENDPOINT_MODEL)
     chosen = env.get("PERSONA_PROVIDER_MODEL")
     document = _document([provider], kind, chosen or model, judge=chosen or judge)
+    if chosen and (price := _price(kind, chosen, base_url, env)):
+        document["prices"] = {"models": [{"provider": kind, "model": chosen, **price}]}
     if kind == "openai" and not base_url:
         document["roles"]["embed"] = [{"provider": kind, "model": "text-embedding-3-small"}]
         document["roles"]["moderate"] = [{"provider": kind, "model": "omni-moderation-latest"}]
@@ -94,6 +102,34 @@ def _key(kind: str, variable: str, env: Mapping[str, str]) -> str:
     if env.get("PERSONA_PROVIDER_BASE_URL"):
         return "none"  # a server of one's own often wants no key
     raise Trouble(f"PERSONA_PROVIDER={kind} needs {variable} in the environment.")
+
+
+def _price(kind: str, model: str, base_url: str | None, env: Mapping[str, str]) -> Document | None:
+    """The chosen model's price as the environment gives it; None where the functions know it by themselves."""
+    given = env.get("PERSONA_PROVIDER_PRICES")
+    if given:
+        amounts = [amount.strip() for amount in given.split(",")]
+        if len(amounts) != 2 or not all(re.fullmatch(r"\d+(\.\d{1,6})?", amount) for amount in amounts):
+            raise Trouble(f"PERSONA_PROVIDER_PRICES is {given!r}; {PRICES_FORM}.")
+        return {"input": float(amounts[0]), "output": float(amounts[1])}
+    host = urlsplit(base_url or "").hostname
+    if (host in LOOPBACK and kind != "bedrock") or (_is_listed_host(host) and _is_listed(model)):
+        return None
+    where = f"{model} at {host}" if host else f"{kind}'s {model}"
+    raise Trouble(
+        f"No price is known for {where}, so no budget could be kept: set PERSONA_PROVIDER_PRICES; {PRICES_FORM}."
+    )
+
+
+def _is_listed_host(host: str | None) -> bool:
+    return host is None or host in LISTED_HOSTS or host.endswith(".openai.azure.com")
+
+
+def _is_listed(model: str) -> bool:
+    """Whether the price list has the model or its family; which price it is, the functions decide."""
+    listed = json.loads((ROOT / "shared/provider/prices.json").read_text())["models"]
+    families = {entry["model"].removeprefix("regional.").removeprefix("global.") for entry in listed}
+    return any(family in model for family in families)
 
 
 def _document(

@@ -134,14 +134,14 @@ class RuntimeHost:
         }
 
     async def _kill_at_random(self, killing: Killing) -> None:
-        """Prefers a process at work: killing an idle one proves nothing."""
+        """Any process, at work or not: were it always one at work, the last run would lose every worker it gets."""
         with killing.journal.open("a") as journal:
             while True:
                 await asyncio.sleep(random.uniform(killing.low, killing.high))
                 alive = [worker for worker in self._workers.values() if worker.process]
                 if not alive:
                     continue
-                worker = random.choice([worker for worker in alive if worker.current] or alive)
+                worker = random.choice(alive)
                 entry = {
                     "time": time.time(),
                     "pid": worker.process.pid if worker.process else 0,

@@ -84,6 +84,7 @@ async def running(plan: Plan) -> AsyncIterator[Stack]:
         env |= await resources.apply(env, _providers(plan, model, env), plan.visibility)
         note("starting the functions under cargo-lambda")
         await functions.start(family, built, env, plan.state, plan.ports.http, plan.concurrency)
+        env["PERSONA_BINARIES"] = str(built.binaries)
         tasks += _event_sources(plan, built, env)
         yield Stack(env, family, tasks)
     finally:

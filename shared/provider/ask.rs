@@ -30,8 +30,8 @@ pub trait Purse: Send + Sync {
     /// Sets `worst` aside. An error means that the call is not made, and ends the asking.
     async fn reserve(&self, worst: Usd) -> Result<()>;
 
-    /// The call has ended: `worst` is free again, `cost` is spent. Not called when the asking is dropped midway,
-    /// since nobody knows then what the vendor charged.
+    /// The call has ended: `worst` is free again, `cost` is spent. Not called when the asking is dropped midway or
+    /// the vendor never answers, since nobody knows then what it charged.
     async fn settle(&self, worst: Usd, cost: Usd) -> Result<()>;
 }
 

@@ -382,7 +382,9 @@ fn failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> ProviderError {
         }
         _ => (Failure::Unavailable, "the answer cannot be read".to_owned()),
     };
-    ProviderError::new(failure, detail)
+    let failed = ProviderError::new(failure, detail);
+    let unanswered = matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_));
+    if unanswered { failed.unanswered() } else { failed }
 }
 
 /// A failure that came as an event has its code in its type alone.

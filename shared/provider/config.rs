@@ -550,6 +550,17 @@ mod tests {
         assert!(!why.contains(KEY), "{why}");
     }
 
+    #[test]
+    fn every_example_of_the_documentation_is_a_document() {
+        let page = include_str!("../../docs/PROVIDERS.md");
+        let examples: Vec<_> =
+            page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(examples.len() >= 7, "{}", examples.len());
+        for example in examples {
+            assert!(Config::parse(example).is_ok(), "{:?}: {example}", Config::parse(example).err());
+        }
+    }
+
     proptest! {
         #[test]
         fn no_document_makes_the_parser_panic_or_leak(text in ".{0,200}", field in "[a-z_]{1,12}") {

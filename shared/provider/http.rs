@@ -186,7 +186,8 @@ impl Http {
 fn unreachable(error: reqwest::Error) -> ProviderError {
     let error = error.without_url();
     let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    ProviderError::new(Failure::Unavailable, format!("{error}{cause}"))
+    let failed = ProviderError::new(Failure::Unavailable, format!("{error}{cause}"));
+    if error.is_connect() || error.is_builder() { failed } else { failed.unanswered() }
 }
 
 /// Whole seconds, rounded up, from either form of the header, or from `retry-after-ms`.

@@ -323,12 +323,20 @@ pub struct ProviderError {
     pub detail: String,
     /// Tokens the vendor may have charged before failing, such as half a stream's.
     pub usage: Option<Usage>,
+    /// The request went out and nothing came back: what the vendor charged, nobody knows.
+    pub unanswered: bool,
 }
 
 impl ProviderError {
     /// A failure with a text for the log.
     pub fn new(failure: Failure, detail: impl Into<String>) -> Self {
-        Self { failure, detail: detail.into(), usage: None }
+        Self { failure, detail: detail.into(), usage: None, unanswered: false }
+    }
+
+    /// After the request went out.
+    #[must_use]
+    pub fn unanswered(self) -> Self {
+        Self { unanswered: true, ..self }
     }
 
     /// With what the vendor may have charged all the same.

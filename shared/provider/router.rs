@@ -366,6 +366,7 @@ impl<'r, 'a> Asking<'r, 'a> {
         let called = self.call(&*vendor.client(), candidate, asked).await;
         let latency_ms = began.elapsed().as_millis() as u64;
         let attempt = self.exchanges.len() + 1;
+        let mut known = true;
         let (answer, usage, stopped) = match called {
             Called::Answered(answer, usage) => {
                 vendor.learn(None);
@@ -375,6 +376,7 @@ impl<'r, 'a> Asking<'r, 'a> {
             Called::Failed(error) => {
                 vendor.learn(Some(&error.failure));
                 log_failure(candidate, asked.role(), &error, attempt, latency_ms);
+                known = error.usage.is_some() || !error.unanswered;
                 (Answered::Failed(error.failure), error.usage, None)
             }
             Called::Stopped(error, usage) => {
@@ -402,7 +404,10 @@ impl<'r, 'a> Asking<'r, 'a> {
             cost,
             latency_ms,
         });
-        self.purse.settle(worst, cost).await?;
+        // What a vendor charged that never answered, nobody knows: the money stays set aside.
+        if known {
+            self.purse.settle(worst, cost).await?;
+        }
         if let Some(error) = stopped {
             return Err(error);
         }

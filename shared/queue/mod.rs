@@ -18,6 +18,9 @@ use crate::{
     tenant::Tenant,
 };
 
+/// After this a message that failed comes again.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Work for a worker: one step of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +40,10 @@ impl StepMessage {
 
     /// Reads a message. The queue's policy lets only this system write to it; a body of another shape is refused.
     pub fn parse(body: &str) -> Result<Self> {
-        serde_json::from_str(body).map_err(|error| Error::internal(format!("not a step message: {error}")))
+        // Where it is wrong, not what stands there: anybody's words have no place in the log.
+        serde_json::from_str(body).map_err(|error| {
+            Error::internal(format!("not a step message: line {}, column {}", error.line(), error.column()))
+        })
     }
 
     /// In whose name the work is done.
@@ -66,8 +72,22 @@ impl Queue {
         Self { client: Client::from_conf(config) }
     }
 
+    /// Lets a message that failed come again soon, and not only after the queue's visibility timeout, which is made
+    /// for the longest step: what fails each time reaches the dead-letter queue within minutes.
+    pub async fn again_soon(&self, receipt: &str) -> Result<()> {
+        let url = Setting::StepsQueueUrl.read()?;
+        let change = self.client.change_message_visibility().queue_url(url).receipt_handle(receipt);
+        let answer = change.visibility_timeout(AGAIN.as_secs() as i32).send().await;
+        answer.map(|_| ()).map_err(|error| Error::internal(format!("SQS: {}", DisplayErrorContext(&error))))
+    }
+
     /// Sends messages, ten a request; all or an error (those sent may then come twice, which is harmless).
     pub async fn send(&self, messages: &[StepMessage]) -> Result<()> {
+        self.send_later(messages, Duration::ZERO).await
+    }
+
+    /// The same, to be received after a pause; SQS takes whole seconds, at most 900.
+    pub async fn send_later(&self, messages: &[StepMessage], pause: Duration) -> Result<()> {
         let url = Setting::StepsQueueUrl.read()?;
         for batch in messages.chunks(10) {
             let entries = batch
@@ -76,6 +96,7 @@ impl Queue {
                 .map(|(position, message)| {
                     SendMessageBatchRequestEntry::builder()
                         .id(position.to_string())
+                        .delay_seconds(pause.as_secs().min(900) as i32)
                         .message_body(serde_json::to_string(message).map_err(Error::internal)?)
                         .build()
                         .map_err(Error::internal)

@@ -25,13 +25,13 @@ use crate::{
     queue::{Queue, StepMessage},
     store::{
         Store,
-        runs::{ACTIVE_SHARDS, Claim, Ending, EventLog, Held, RunData, StepResult, Written},
+        runs::{ACTIVE_SHARDS, ActiveRun, Claim, Ending, EventLog, Held, RunData, StepResult, Written},
     },
     tenant::Tenant,
 };
 
 /// A step whose worker was lost this often ends its run.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 6;
 
 /// One tenant's engine in one worker.
 pub struct Engine<'a> {
@@ -66,10 +66,10 @@ impl<'a> Engine<'a> {
                         step.queue_ms = queued_ms
                     );
                     if self.take(&run, &held).instrument(span).await? {
-                        next = self.follow_up(message.run).await?;
+                        next = self.follow_up(&run, &held.step).await?;
                     }
                 }
-                Claim::Done(run) => self.send(run.id, run.ready_steps()).await?,
+                Claim::Done(run) => self.send(run.id, run.ready_after(&step)).await?,
                 Claim::NotNow => {}
                 Claim::Unknown => {
                     tracing::warn!("a message names no step that exists");
@@ -80,12 +80,14 @@ impl<'a> Engine<'a> {
     }
 
     /// Sends the steps that became ready, but keeps one that calls no model: it is quicker done than sent.
-    async fn follow_up(&self, run: RunId) -> Result<Option<String>> {
-        let Some(run) = self.store.run(&self.tenant, run).await? else { return Ok(None) };
-        if run.status.is_final() {
-            return Ok(None);
-        }
-        let mut ready = run.ready_steps();
+    async fn follow_up(&self, run: &Run, done: &str) -> Result<Option<String>> {
+        let mut ready = match run.freed_by(done) {
+            Some(freed) => freed,
+            None => match self.store.run(&self.tenant, run.id).await? {
+                Some(now) if !now.status.is_final() => now.ready_after(done),
+                _ => return Ok(None),
+            },
+        };
         let pipeline = Pipeline::built_in(&run.pipeline.name);
         let local = |name: &String| {
             pipeline
@@ -113,24 +115,31 @@ impl<'a> Engine<'a> {
         }
         let begun = Instant::now();
         let mut ledger = Ledger::default();
-        let worked = tokio::select! {
-            worked = self.perform(run, held, &mut log, &mut ledger) => worked,
-            lost = self.keep_lease(held) => Err(lost),
+        let halt = loop {
+            let worked = tokio::select! {
+                worked = self.perform(run, held, &mut log, &mut ledger) => worked,
+                lost = self.keep_lease(held) => Err(lost),
+            };
+            match worked {
+                Ok(outcome) => match self.commit(run, held, &mut log, &ledger, outcome, begun).await {
+                    Ok(Committed::Yes { goes_on }) => return Ok(goes_on),
+                    // What the end is made of was read before the newest event: read again.
+                    Ok(Committed::Overtaken) => {}
+                    Err(error) => break Halt::Retry(error),
+                },
+                Err(halt) => break halt,
+            }
         };
-        let cached = run.is_exact_replay();
-        match worked {
-            Ok(outcome) => self.commit(run, held, log, &ledger, outcome, begun).await,
-            Err(Halt::Lost) => {
-                let result = ledger.result(StepStatus::Failed, Value::Null, begun, cached);
-                self.store.settle_late(&self.tenant, held, &result).await?;
-                Ok(false)
+        let failed = |output| ledger.result(StepStatus::Failed, output, begun, run.is_exact_replay());
+        match halt {
+            Halt::Lost => self.store.settle_late(&self.tenant, held, &failed(Value::Null)).await?,
+            Halt::Failed(error) => {
+                self.fail(&mut log, run, held, &error, &failed(Value::Null), None).await?;
             }
-            Err(Halt::Failed(error)) => {
-                let result = ledger.result(StepStatus::Failed, Value::Null, begun, cached);
-                self.fail(&mut log, run, held, &error, &result, None).await?;
-                Ok(false)
+            Halt::Refused(error, grounds) => {
+                self.fail(&mut log, run, held, &error, &failed(grounds), None).await?;
             }
-            Err(Halt::Diverged) => {
+            Halt::Diverged => {
                 let of = run.replay.as_ref().map(|replay| replay.of.to_string()).unwrap_or_default();
                 let error = Error::new(
                     Code::RunNotReplayable,
@@ -139,12 +148,28 @@ impl<'a> Engine<'a> {
                         held.step
                     ),
                 );
-                let result = ledger.result(StepStatus::Failed, Value::Null, begun, cached);
-                self.fail(&mut log, run, held, &error, &result, Some(&held.step)).await?;
-                Ok(false)
+                self.fail(&mut log, run, held, &error, &failed(Value::Null), Some(&held.step)).await?;
             }
-            Err(Halt::Retry(error)) => Err(error),
+            Halt::Retry(error) => self.again(held, &failed(Value::Null), error).await?,
         }
+        Ok(false)
+    }
+
+    /// After a fault that may pass: gives the step back and sends it anew, after a pause that grows with each
+    /// attempt. The queue's own redelivery would take hours, and the reaper a minute.
+    async fn again(&self, held: &Held, result: &StepResult, error: Error) -> Result<()> {
+        let pause = Duration::from_secs(1 << held.attempt.min(6));
+        tracing::warn!(
+            error.code = %error.code, error.source = error.source_chain(), step.attempt = held.attempt,
+            step.pause_ms = pause.as_millis() as u64, "a step is tried again"
+        );
+        let given_back = async {
+            self.store.give_back(&self.tenant, held, result).await?;
+            let message = StepMessage::new(&self.tenant, held.run, &held.step);
+            self.queue.send_later(&[message], pause).await
+        };
+        // Where even that fails, the message comes again by itself, and the reaper finds the step.
+        given_back.await.map_err(|_| error)
     }
 
     async fn perform(
@@ -170,8 +195,19 @@ impl<'a> Engine<'a> {
             Some(recording) => recording,
             None => self.app.models(run.mode).await?,
         };
-        let mut work =
-            Work { engine: self, run, held, pipeline, step, data: &data, log, ledger, sent: sent?, source };
+        let mut work = Work {
+            engine: self,
+            run,
+            held,
+            pipeline,
+            step,
+            data: &data,
+            log,
+            ledger,
+            sent: sent?,
+            unwritten: Vec::new(),
+            source,
+        };
         work.perform().await
     }
 
@@ -192,13 +228,14 @@ impl<'a> Engine<'a> {
         if log.is_closed() { Err(Halt::Lost) } else { Ok(sent) }
     }
 
-    /// All fields sent so far, applied to `{}`.
-    pub(super) async fn sent_so_far(&self, run: RunId) -> Result<Value> {
-        let mut sent = json!({});
+    /// All fields sent so far, applied to `{}`, and the number of the last event that was read.
+    pub(super) async fn sent_so_far(&self, run: RunId) -> Result<(Value, u64)> {
+        let (mut sent, mut last) = (json!({}), 0);
         for event in self.store.events_after(&self.tenant, run, 0).await? {
             collect_delta(&mut sent, &event.body);
+            last = event.seq;
         }
-        Ok(sent)
+        Ok((sent, last))
     }
 
     /// For an exact replay: what was exchanged in this step when the repeated run was made.
@@ -218,8 +255,8 @@ impl<'a> Engine<'a> {
             tokio::time::sleep(pause).await;
             let until = self.clock.epoch_millis() + lease.as_millis() as i64;
             match self.store.renew_lease(&self.tenant, held, until).await {
-                Ok(Written::Yes) => {}
                 Ok(Written::Lost) => return Halt::Lost,
+                Ok(_) => {}
                 // The next renewal may succeed; the commit decides in the end.
                 Err(error) => {
                     tracing::warn!(error.source = error.source_chain(), "a lease was not renewed");
@@ -232,11 +269,11 @@ impl<'a> Engine<'a> {
         &self,
         run: &Run,
         held: &Held,
-        mut log: EventLog,
+        log: &mut EventLog,
         ledger: &Ledger,
         outcome: Outcome,
         begun: Instant,
-    ) -> Result<bool> {
+    ) -> Result<Committed> {
         let result = ledger.result(outcome.status, outcome.output, begun, run.is_exact_replay());
         let mut events = outcome.events;
         events.push(EventBody::step_completed(&held.step, result.tokens_in + result.tokens_out, result.cost));
@@ -246,17 +283,20 @@ impl<'a> Engine<'a> {
             events.push(event);
             ending = Some(run_result);
         }
-        let written =
-            self.store.commit_step(&mut log, held, run, &result, &events, ending, self.clock).await?;
-        if written == Written::Lost {
-            self.store.settle_late(&self.tenant, held, &result).await?;
-            return Ok(false);
+        let written = self.store.commit_step(log, held, run, &result, &events, ending, self.clock).await?;
+        match written {
+            Written::Yes => {}
+            Written::Overtaken => return Ok(Committed::Overtaken),
+            Written::Lost => {
+                self.store.settle_late(&self.tenant, held, &result).await?;
+                return Ok(Committed::Yes { goes_on: false });
+            }
         }
         log_step(&result);
         if ends {
             tracing::info!(run.status = "completed", "run ended");
         }
-        Ok(!ends)
+        Ok(Committed::Yes { goes_on: !ends })
     }
 
     async fn fail(
@@ -315,6 +355,17 @@ fn log_step(result: &StepResult) {
     );
 }
 
+/// What came of committing a step.
+enum Committed {
+    /// It is settled: written, or another worker's.
+    Yes {
+        /// Whether the run goes on from here.
+        goes_on: bool,
+    },
+    /// Nothing is written, because the log has grown since the end was made.
+    Overtaken,
+}
+
 fn collect_delta(sent: &mut Value, body: &EventBody) {
     if body.event == "layer.delta"
         && let Some(path) = body.data["path"].as_str()
@@ -329,6 +380,14 @@ impl StepResult {
     }
 }
 
+async fn look_at(app: &App, active: &ActiveRun) -> Result<usize> {
+    let engine = Engine::new(app, active.tenant).await;
+    match engine.store.run(&active.tenant, active.run).await? {
+        Some(run) if !run.status.is_final() => engine.revive(&run).await,
+        _ => Ok(0),
+    }
+}
+
 /// Looks at every active run that is due, sends stalled steps again. Returns how many steps were sent.
 pub async fn reap(app: &App) -> Result<usize> {
     let store = app.store().await;
@@ -336,11 +395,13 @@ pub async fn reap(app: &App) -> Result<usize> {
     for shard in 0..ACTIVE_SHARDS {
         let now = app.clock().epoch_millis();
         for active in store.due_runs(shard, now).await? {
-            let engine = Engine::new(app, active.tenant).await;
-            if let Some(run) = store.run(&active.tenant, active.run).await?
-                && !run.status.is_final()
-            {
-                sent += engine.revive(&run).await?;
+            // One run that cannot be looked at must not keep the reaper from those behind it.
+            match look_at(app, &active).await {
+                Ok(count) => sent += count,
+                Err(error) => tracing::error!(
+                    run_id = %active.run, error.code = %error.code, error.source = error.source_chain(),
+                    "an active run could not be looked at"
+                ),
             }
             store.postpone(&active, now + config::lease().as_millis() as i64).await?;
         }

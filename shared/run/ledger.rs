@@ -10,11 +10,17 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::{Run, StepStatus, engine::Engine, events::EventBody};
+use super::{
+    Run, StepStatus,
+    engine::Engine,
+    events::{BATCH_AT_MOST, EventBody},
+};
 use crate::{
     Usd,
     error::{Code, Error, Result},
+    persona::Layer,
     pipeline::json_stream::{LayerStream, apply_delta},
     provider::{Exchange, Purse, Sink, Unanswered, recording::Asked},
     store::runs::{EventLog, Held, Reserve, StepResult},
@@ -25,6 +31,8 @@ use crate::{
 pub(super) enum Halt {
     /// The run fails with this.
     Failed(Error),
+    /// The run fails with this, and the step keeps on which grounds.
+    Refused(Box<Error>, Value),
     /// An exact replay asked for something that was not recorded.
     Diverged,
     /// The step is another worker's, or the run has ended.
@@ -147,39 +155,69 @@ impl Purse for RunPurse<'_> {
     }
 }
 
-/// Sends each field of an answer as soon as it closes.
+/// Hands on each field of an answer as soon as it closes; [`write_events`] sends it.
 pub(super) struct FieldSink<'a> {
-    pub(super) engine: &'a Engine<'a>,
-    pub(super) log: &'a mut EventLog,
     /// Fields already sent, applied to `{}`; a second attempt does not repeat what the first has sent.
     pub(super) sent: &'a mut Value,
     pub(super) fields: LayerStream,
+    /// The layers that were asked for; what else a model writes is nobody's field.
+    pub(super) layers: &'a [Layer],
+    pub(super) outgoing: UnboundedSender<EventBody>,
     pub(super) lost: &'a LostFlag,
+}
+
+impl FieldSink<'_> {
+    fn was_asked_for(&self, path: &str) -> bool {
+        let layer = path.split(['.', '[']).next().unwrap_or_default();
+        self.layers.iter().any(|wanted| wanted.as_str() == layer)
+    }
 }
 
 #[async_trait]
 impl Sink for FieldSink<'_> {
     async fn text(&mut self, piece: &str) -> Result<()> {
-        let mut events = Vec::new();
         for (path, value) in self.fields.push(piece) {
+            if !self.was_asked_for(&path) {
+                continue;
+            }
             let mut after = self.sent.clone();
             apply_delta(&mut after, &path, value.clone());
             if after != *self.sent {
                 *self.sent = after;
-                events.push(EventBody::layer_delta(&path, &value));
+                let sent = self.outgoing.send(EventBody::layer_delta(&path, &value));
+                sent.map_err(|_| Error::internal("the fields of an answer cannot be written"))?;
             }
         }
-        if events.is_empty() {
-            return Ok(());
-        }
-        self.engine.store.append_events(self.log, &events, self.engine.clock).await?;
-        if self.log.is_closed() { Err(self.lost.raise()) } else { Ok(()) }
+        if self.lost.is_raised() { Err(self.lost.raise()) } else { Ok(()) }
     }
 
     async fn restart(&mut self) -> Result<()> {
         self.fields = LayerStream::new();
         Ok(())
     }
+}
+
+/// Writes events while an answer goes on. The answer is not held up by a write: what comes meanwhile gathers, and is
+/// written together next. What is left when it has ended comes back, to be written with whatever is written next.
+pub(super) async fn write_events(
+    engine: &Engine<'_>,
+    log: &mut EventLog,
+    mut incoming: UnboundedReceiver<EventBody>,
+    lost: &LostFlag,
+) -> Result<Vec<EventBody>> {
+    let mut events = Vec::new();
+    while incoming.recv_many(&mut events, BATCH_AT_MOST).await > 0 {
+        if incoming.is_closed() {
+            // The steps beside this one are ending too, as a rule: each write of its own would meet theirs.
+            continue;
+        }
+        engine.store.append_events(log, &events, engine.clock).await?;
+        if log.is_closed() {
+            return Err(lost.raise());
+        }
+        events.clear();
+    }
+    Ok(events)
 }
 
 /// What an unanswered question means for the step.

@@ -138,6 +138,10 @@ impl StepState {
             cached: false,
         }
     }
+
+    fn waits_for(&self, other: &str) -> bool {
+        self.needs.iter().any(|need| need == other)
+    }
 }
 
 /// Which pipeline a run follows.
@@ -270,6 +274,20 @@ impl Run {
             .collect()
     }
 
+    /// Of the steps that wait for `done`, those that may begin now. Others may be ready too, but whoever made them so
+    /// has sent them.
+    pub fn ready_after(&self, done: &str) -> Vec<String> {
+        let ready = self.ready_steps().into_iter();
+        ready.filter(|name| self.steps.get(name).is_some_and(|step| step.waits_for(done))).collect()
+    }
+
+    /// Steps that may begin once `done` has ended; `None` if one of them waits for others too, whose state this copy
+    /// of the header does not know.
+    pub fn freed_by(&self, done: &str) -> Option<Vec<String>> {
+        let after = self.steps.iter().filter(|(_, step)| step.waits_for(done));
+        after.map(|(name, step)| (step.needs.len() == 1).then(|| name.clone())).collect()
+    }
+
     /// Steps whose worker has shown no sign of life since before `now` (milliseconds), and those that never began.
     pub fn stalled_steps(&self, now: i64) -> Vec<String> {
         let lapsed = self
@@ -348,4 +366,69 @@ fn step_object(name: &str, step: &StepState) -> Value {
         "depends_on": step.needs,
         "cached": step.cached,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `draft` is done; `voice` waits for it alone, `check` for `voice` and `history`.
+    fn run() -> Run {
+        let step = |needs: &[&str]| StepState::pending(needs.iter().map(ToString::to_string).collect());
+        let steps = [
+            ("draft", step(&[])),
+            ("voice", step(&["draft"])),
+            ("history", step(&["draft"])),
+            ("check", step(&["voice", "history"])),
+        ];
+        Run {
+            id: RunId::new(),
+            kind: RunKind::PersonaCreate,
+            status: RunStatus::Running,
+            mode: Mode::Test,
+            pipeline: PipelineRef { name: "default".into(), version: 1, digest: String::new() },
+            seed: 0,
+            budget_micros: None,
+            committed: Usd::ZERO,
+            cost: Usd::ZERO,
+            tokens_in: 0,
+            tokens_out: 0,
+            steps: steps.map(|(name, step)| (name.to_owned(), step)).into(),
+            persona_id: PersonaId::new(),
+            slug: None,
+            output_digest: None,
+            error: None,
+            replay: None,
+            trace_id: None,
+            created_by: KeyId::new(),
+            last_seq: 1,
+            created_at: String::new(),
+            updated_at: String::new(),
+            started_at: None,
+            completed_at: None,
+        }
+    }
+
+    #[test]
+    fn a_step_that_others_wait_for_alone_says_which_it_frees() {
+        let run = run();
+        assert_eq!(run.freed_by("draft"), Some(vec!["history".to_owned(), "voice".to_owned()]));
+        assert_eq!(run.freed_by("voice"), None, "check waits for history too");
+        assert_eq!(run.freed_by("check"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_step_sends_those_it_made_ready_and_no_sibling() {
+        let mut run = run();
+        for (name, step) in &mut run.steps {
+            (step.status, step.waiting) = match name.as_str() {
+                "draft" | "voice" => (StepStatus::Completed, 0),
+                "history" => (StepStatus::Pending, 0),
+                _ => (StepStatus::Pending, 1),
+            };
+        }
+        assert_eq!(run.ready_steps(), ["history"]);
+        assert_eq!(run.ready_after("voice"), Vec::<String>::new());
+        assert_eq!(run.ready_after("draft"), ["history"]);
+    }
 }

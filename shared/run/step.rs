@@ -1,12 +1,13 @@
 //! What each kind of step does between claim and commit.
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::{
     Run, StepStatus,
     engine::Engine,
     events::EventBody,
-    ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted},
+    ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted, write_events},
 };
 use crate::{
     consistency::{self, Contradiction, Facts, Mended, Report, Subject, Terms},
@@ -39,6 +40,8 @@ pub(super) struct Work<'a> {
     pub(super) ledger: &'a mut Ledger,
     /// Fields already sent by an earlier attempt, applied to `{}`.
     pub(super) sent: Value,
+    /// Fields that closed last and are written with the step's end.
+    pub(super) unwritten: Vec<EventBody>,
     /// Vendors, the sandbox, or the recording of the run that is repeated.
     pub(super) source: &'a dyn Source,
 }
@@ -66,7 +69,7 @@ impl Outcome {
 impl Work<'_> {
     /// Does the step.
     pub(super) async fn perform(&mut self) -> Result<Outcome, Halt> {
-        match self.step.kind {
+        let mut outcome = match self.step.kind {
             Kind::IntentParse => self.parse_intent().await,
             Kind::Draft => self.draft().await,
             Kind::Audit => self.audit().await,
@@ -74,7 +77,9 @@ impl Work<'_> {
             Kind::ConsistencyCheck => self.check().await,
             Kind::Repair => self.repair().await,
             Kind::Finalize => self.finalize().await,
-        }
+        }?;
+        outcome.events.splice(0..0, self.unwritten.drain(..));
+        Ok(outcome)
     }
 
     fn text_of(&self, field: &str) -> &str {
@@ -132,19 +137,36 @@ impl Work<'_> {
         let lost = LostFlag::default();
         let (engine, ledger) = (self.engine, &*self.ledger);
         let purse = RunPurse { engine, run: self.run, held: self.held, ledger, lost: &lost };
+        let (outgoing, incoming) = mpsc::unbounded_channel();
+        for event in self.unwritten.drain(..) {
+            outgoing.send(event).map_err(Error::internal)?;
+        }
         let fields = LayerStream::new();
-        let mut sink = FieldSink { engine, log: self.log, sent: &mut self.sent, fields, lost: &lost };
-        let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
-        let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
-        let answered = self.source.answer(ask).await;
+        let mut sink = FieldSink { sent: &mut self.sent, fields, layers, outgoing, lost: &lost };
+        let source = self.source;
+        let asking = async {
+            let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
+            let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
+            let answered = source.answer(ask).await;
+            // The last field has been handed on: the writing ends.
+            drop(sink);
+            answered
+        };
+        let (answered, written) = tokio::join!(asking, write_events(engine, self.log, incoming, &lost));
         match answered {
             Ok(answer) => {
                 self.ledger.note(answer.exchanges);
+                self.unwritten =
+                    written.map_err(|error| if lost.is_raised() { Halt::Lost } else { error.into() })?;
                 complete_json(&answer.content.text).map_err(|error| Halt::Retry(Error::internal(error)))
             }
             Err(mut unanswered) => {
                 self.ledger.note(std::mem::take(&mut unanswered.exchanges));
-                Err(halted(unanswered, &lost))
+                // The asking ends too when its fields cannot be written; the reason is with the writer.
+                match written {
+                    Err(error) if !lost.is_raised() => Err(error.into()),
+                    _ => Err(halted(unanswered, &lost)),
+                }
             }
         }
     }
@@ -152,10 +174,7 @@ impl Work<'_> {
     async fn parse_intent(&mut self) -> Result<Outcome, Halt> {
         let intent = self.text_of("intent").to_owned();
         // What the rules block needs no model's opinion.
-        if let Some(blocked) = moderation::blocked(&moderation::gate(&intent, &Opinions::default()), "intent")
-        {
-            return Err(Halt::Failed(blocked));
-        }
+        refuse_blocked(&moderation::gate(&intent, &Opinions::default()))?;
         let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
         let answered = self.ask(request, &[]).await?;
         let harm = answered["harm"].as_str().unwrap_or("none");
@@ -164,13 +183,12 @@ impl Work<'_> {
         let opinions =
             Opinions { model: Some(ModelOpinion { model: &asked, harm }), vendor: vendor.as_ref() };
         let decision = moderation::gate(&intent, &opinions);
-        if let Some(blocked) = moderation::blocked(&decision, "intent") {
-            return Err(Halt::Failed(blocked));
-        }
+        refuse_blocked(&decision)?;
         let told: Facts = serde_json::from_value(answered["facts"].clone()).map_err(Error::internal)?;
         let facts = consistency::merge(&intent, &consistency::facts_from_brief(&intent), &told);
+        let requirements = requirements(&answered["requirements"]);
         Ok(Outcome::done(
-            json!({"facts": facts, "requirements": answered["requirements"], "harm": harm, "moderation": decision}),
+            json!({"facts": facts, "requirements": requirements, "harm": harm, "moderation": decision}),
         ))
     }
 
@@ -372,7 +390,9 @@ impl Work<'_> {
 
     /// The deltas that make what was sent equal to what is kept.
     async fn reconciled(&mut self, layers: &Layers) -> Result<Vec<EventBody>, Halt> {
-        let sent = self.engine.sent_so_far(self.run.id).await?;
+        let (sent, last) = self.engine.sent_so_far(self.run.id).await?;
+        // The end is written behind what was read here, or not at all.
+        self.log.reach(last);
         let wanted = layers.to_value();
         Ok(deltas_between(&sent, &wanted)
             .iter()
@@ -450,16 +470,34 @@ impl Work<'_> {
     /// A slug from the name that no other persona of the workspace has; the transaction that writes it checks again.
     async fn free_slug(&self, name: &str) -> Result<String, Halt> {
         let base = slug::slugify(name, self.run.persona_id);
-        for number in 1..50 {
+        for number in 1..=NUMBERED_SLUGS {
             let tried = if number == 1 { base.clone() } else { slug::numbered(&base, number) };
             if self.engine.store.slug_is_free(&self.engine.tenant, &tried, self.run.id).await? {
                 return Ok(tried);
             }
         }
-        // Fifty namesakes: the id makes it unique.
+        // Many namesakes: the id makes it unique, without a search that grows with their number.
         let tail: String = self.run.persona_id.to_string().to_lowercase().chars().rev().take(8).collect();
         Ok(format!("{}-{tail}", base.chars().take(50).collect::<String>()))
     }
+}
+
+/// How many of the persona's namesakes get a number in their slug.
+const NUMBERED_SLUGS: u32 = 3;
+
+/// Fails the run over a decision that blocks, and keeps the decision.
+fn refuse_blocked(decision: &moderation::Decision) -> Result<(), Halt> {
+    match moderation::blocked(decision, "intent") {
+        Some(blocked) => Err(Halt::Refused(Box::new(blocked), json!({"moderation": decision}))),
+        None => Ok(()),
+    }
+}
+
+/// What the brief insists on, without what small models write where it insists on nothing.
+fn requirements(told: &Value) -> Vec<&str> {
+    let told = told.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::trim);
+    let empty = ["", "null", "none", "n/a", "-", "harm:none", "harm: none"];
+    told.filter(|text| !empty.contains(&text.to_lowercase().as_str())).collect()
 }
 
 /// The role that a step asks; one that is not configured falls back to drafting.

@@ -2,13 +2,14 @@
 //! messages safe to repeat are the conditions in this file.
 
 use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{
         AttributeValue, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
         Update,
     },
 };
 use backon::Retryable;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,6 +30,8 @@ use crate::{
     tenant::Tenant,
 };
 
+/// A writer that meets so many items, one after the other, looks for the log's end instead of going on step by step.
+const MISSES_BEFORE_A_LOOK: u32 = 2;
 /// Shards of the index of active runs: one partition takes 1,000 writes a second.
 pub const ACTIVE_SHARDS: u128 = 8;
 /// Events, recordings and headers are kept this long.
@@ -91,6 +94,8 @@ pub enum Written {
     Yes,
     /// No; nothing is written.
     Lost,
+    /// It did, but the log has grown since the end of the run was made; nothing is written.
+    Overtaken,
 }
 
 /// Which attempt of which step a worker holds.
@@ -162,12 +167,16 @@ pub struct EventLog {
     run: RunId,
     last: u64,
     closed: bool,
+    /// How many writes in a row have met an item in their place.
+    misses: u32,
+    /// Tells this writer's items from others': a write whose answer was lost must not be made twice.
+    writer: u64,
 }
 
 impl EventLog {
     /// A log whose last number is at least `last`.
     pub fn new(tenant: Tenant, run: RunId, last: u64) -> Self {
-        Self { tenant, run, last, closed: false }
+        Self { tenant, run, last, closed: false, misses: 0, writer: rand::rng().random() }
     }
 
     /// Whose log it is.
@@ -180,6 +189,11 @@ impl EventLog {
         self.closed
     }
 
+    /// The log was read to this number.
+    pub fn reach(&mut self, last: u64) {
+        self.last = last;
+    }
+
     fn item(&self, bodies: &[EventBody], at: &str) -> Result<Item> {
         let item = EventItem {
             last: self.last + bodies.len() as u64,
@@ -187,14 +201,51 @@ impl EventLog {
             created_at: at.to_owned(),
             terminal: bodies.iter().any(EventBody::is_terminal),
             expires_at: expiry(at),
+            writer: self.writer,
         };
         to_item(&partition(&self.tenant, self.run), &event_key(self.last + 1), &item)
     }
 
+    fn learn(&mut self, item: Item) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Tail {
+            last: u64,
+            terminal: bool,
+        }
+        let tail: Tail = from_item(item)?;
+        (self.last, self.closed) = (tail.last, tail.terminal);
+        Ok(())
+    }
+
+    /// The writes that append all of these, and the log behind them.
+    fn items(&self, bodies: &[EventBody], at: &str) -> Result<(Vec<TransactWriteItem>, Self)> {
+        let table = Setting::RunsTable.read()?;
+        let (mut writes, mut behind) = (Vec::new(), self.clone());
+        for batch in bodies.chunks(BATCH_AT_MOST) {
+            writes.push(put_new(&table, behind.item(batch, at)?)?);
+            behind.wrote(batch);
+        }
+        Ok((writes, behind))
+    }
+
+    /// Whether an item in the way is this writer's own, of a first try whose answer was lost.
+    fn is_own(&self, item: &Item) -> bool {
+        let writer = item.get("writer").and_then(|writer| writer.as_n().ok());
+        writer.is_some_and(|writer| *writer == self.writer.to_string())
+    }
+
     fn wrote(&mut self, bodies: &[EventBody]) {
         self.last += bodies.len() as u64;
+        self.misses = 0;
         self.closed = bodies.iter().any(EventBody::is_terminal);
     }
+}
+
+/// What came of writing events at the place after the last one known.
+enum Appended {
+    Yes,
+    /// Another item is there already; the item, where storage told it.
+    Met(Option<Item>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -206,6 +257,8 @@ struct EventItem {
     created_at: String,
     terminal: bool,
     expires_at: i64,
+    #[serde(default)]
+    writer: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -489,6 +542,28 @@ impl Store {
         }
     }
 
+    /// Gives a step back to be taken again, and settles what this attempt spent, both or neither.
+    pub async fn give_back(&self, tenant: &Tenant, held: &Held, result: &StepResult) -> Result<Written> {
+        let update = self
+            .held_update(tenant, held)?
+            .update_expression(
+                "SET steps.#step.lease = :none ADD committed :release, cost :cost, tokens_in :in, tokens_out :out",
+            )
+            .expression_attribute_values(":none", number(0))
+            .expression_attribute_values(":release", number(-result.release.micros()))
+            .expression_attribute_values(":cost", number(result.cost.micros()))
+            .expression_attribute_values(":in", number(result.tokens_in))
+            .expression_attribute_values(":out", number(result.tokens_out));
+        let send = || async { update.clone().send().await };
+        match send.retry(contention()).when(is_contended).await {
+            Ok(_) => Ok(Written::Yes),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(Written::Lost),
+                _ => Err(storage(error)),
+            },
+        }
+    }
+
     /// Reserves `amount` more (negative releases), unless the sum of spent and reserved would pass `budget`.
     pub async fn reserve(
         &self,
@@ -548,39 +623,58 @@ impl Store {
         clock: &dyn Clock,
     ) -> Result<()> {
         for batch in bodies.chunks(BATCH_AT_MOST) {
-            while !log.closed && !self.append_batch(log, batch, clock).await? {
-                self.catch_up(log).await?;
+            while !log.closed {
+                match self.append_batch(log, batch, clock).await? {
+                    Appended::Yes => break,
+                    Appended::Met(item) => self.catch_up(log, item).await?,
+                }
             }
         }
         Ok(())
     }
 
-    async fn append_batch(&self, log: &mut EventLog, batch: &[EventBody], clock: &dyn Clock) -> Result<bool> {
+    async fn append_batch(
+        &self,
+        log: &mut EventLog,
+        batch: &[EventBody],
+        clock: &dyn Clock,
+    ) -> Result<Appended> {
         let answer = self
             .client
             .put_item()
             .table_name(Setting::RunsTable.read()?)
             .set_item(Some(log.item(batch, &clock.timestamp())?))
             .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
             Ok(_) => {
                 log.wrote(batch);
-                Ok(true)
+                Ok(Appended::Yes)
             }
-            Err(error)
-                if error.as_service_error().is_some_and(aws_sdk_dynamodb::operation::put_item::PutItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(false)
-            }
-            Err(error) if is_contended(&error) => Ok(false),
-            Err(error) => Err(storage(error)),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    let met = failed.item().cloned();
+                    if met.as_ref().is_some_and(|item| log.is_own(item)) {
+                        log.wrote(batch);
+                        return Ok(Appended::Yes);
+                    }
+                    Ok(Appended::Met(met))
+                }
+                _ if is_contended(&error) => Ok(Appended::Met(None)),
+                _ => Err(storage(error)),
+            },
         }
     }
 
-    /// Learns the log's last number.
-    async fn catch_up(&self, log: &mut EventLog) -> Result<()> {
+    /// Learns the log's last number: from the item that was in the way, which is mostly the last one and costs
+    /// nothing to read; after some of those, from the log's end.
+    async fn catch_up(&self, log: &mut EventLog, met: Option<Item>) -> Result<()> {
+        log.misses += 1;
+        if let Some(item) = met.filter(|_| log.misses <= MISSES_BEFORE_A_LOOK) {
+            return log.learn(item);
+        }
         let answer = self
             .client
             .query()
@@ -597,17 +691,7 @@ impl Store {
             .send()
             .await
             .map_err(storage)?;
-        #[derive(Deserialize)]
-        struct Tail {
-            last: u64,
-            terminal: bool,
-        }
-        if let Some(item) = answer.items.unwrap_or_default().pop() {
-            let tail: Tail = from_item(item)?;
-            log.last = tail.last;
-            log.closed = tail.terminal;
-        }
-        Ok(())
+        answer.items.unwrap_or_default().pop().map_or(Ok(()), |item| log.learn(item))
     }
 
     /// Ends a step well, in one transaction: output, recording, events, cost, the dependants' counters, all on the
@@ -639,23 +723,26 @@ impl Store {
         loop {
             let seq = log.last + events.len() as u64;
             let header = self.commit_update(&tenant, held, result, &dependants, ending.as_ref(), seq, &at)?;
-            let mut all = vec![
-                TransactWriteItem::builder().update(header).build(),
-                put_new(&Setting::RunsTable.read()?, log.item(events, &at)?)?,
-            ];
+            let (appended, behind) = log.items(events, &at)?;
+            let logged = 1..=appended.len();
+            let mut all = vec![TransactWriteItem::builder().update(header).build()];
+            all.extend(appended);
             all.extend(writes.iter().cloned());
             match self.transact(all).await {
                 Ok(()) => {
-                    log.wrote(events);
+                    *log = behind;
                     return Ok(Written::Yes);
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
                     return Ok(Written::Lost);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
-                    self.catch_up(log).await?;
+                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| logged.contains(at)) => {
+                    self.catch_up(log, failed.into_iter().next().and_then(|(_, item)| item)).await?;
                     if log.closed {
                         return Ok(Written::Lost);
+                    }
+                    if ending.is_some() {
+                        return Ok(Written::Overtaken);
                     }
                 }
                 Err(refused) => return Err(refused.into_error()),
@@ -798,6 +885,12 @@ impl Store {
             writes.push(super::personas::release_slug(&tenant, slug, run)?);
         }
         if let Ending::Failed { step: Some((held, result)), .. } = &how {
+            if !result.output.is_null() {
+                let data = DataItem { json: result.output.to_string() };
+                let table = Setting::RunsTable.read()?;
+                let key = data_key(&held.step);
+                writes.push(put(&table, to_item(&partition(&tenant, held.run), &key, &data)?)?);
+            }
             writes.extend(self.recording_writes(&tenant, held, result.recording.as_ref())?);
         }
         let event = how.event();
@@ -816,8 +909,8 @@ impl Store {
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
                     return Ok(Written::Lost);
                 }
-                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 1) => {
-                    self.catch_up(log).await?;
+                Err(Refused::Conditions(mut failed)) if failed.iter().all(|(at, _)| *at == 1) => {
+                    self.catch_up(log, failed.pop().and_then(|(_, item)| item)).await?;
                     if log.closed {
                         return Ok(Written::Lost);
                     }
@@ -1026,6 +1119,7 @@ pub(super) fn put_new(table: &str, item: Item) -> Result<TransactWriteItem> {
         .table_name(table)
         .set_item(Some(item))
         .condition_expression("attribute_not_exists(pk)")
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .build()
         .map_err(Error::internal)?;
     Ok(TransactWriteItem::builder().put(put).build())

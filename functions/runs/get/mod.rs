@@ -2,6 +2,8 @@
 
 use persona::{Result, app::App, config::Setting, key::Scope};
 
+use serde_json::json;
+
 use super::access;
 use crate::{
     Form, Route,
@@ -28,5 +30,11 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let run = access::find(&app, &call.caller, call.path("run")).await?;
     let data = app.store().await.run_data(call.caller.tenant(), run.id).await?;
-    Ok(Reply::json(200, run.to_object(&run.step_order(), Some(&data.input))))
+    let decided = data.outputs.get("intent_parse").map(|output| &output["moderation"]);
+    // Which rule matched is not for whoever looks for a way around it.
+    let decision = decided.filter(|decision| decision.is_object()).map(|decision| {
+        json!({"allowed": decision["allowed"], "category": decision["category"], "policy": decision["policy"]})
+    });
+    let object = run.to_object(&run.step_order(), Some(&data.input));
+    Ok(Reply::json(200, object).with_fields(json!({"moderation": decision})))
 }

@@ -28,7 +28,7 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(201, Form::Object("run")), (202, Form::Object("run"))],
     errors: &[Code::UpgradeRequired, Code::RunNotReplayable],
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::RunsTable, Setting::StepsQueueUrl],
+    settings: &[Setting::WorkspacesTable, Setting::RunsTable, Setting::StepsQueueUrl],
 };
 
 /// The new run: 201 when it ends within the wait, else 202.

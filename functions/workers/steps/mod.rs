@@ -8,6 +8,7 @@ use persona::{
     config::Setting,
     queue::StepMessage,
     run::Engine,
+    store,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,13 +20,7 @@ use crate::{Worker, serve::telemetry};
 pub const WORKER: Worker = Worker {
     bin: "worker-steps",
     summary: "Takes steps of runs from the queue.",
-    settings: &[
-        Setting::WorkspacesTable,
-        Setting::PersonasTable,
-        Setting::RunsTable,
-        Setting::StepsQueueUrl,
-        Setting::ProvidersSecret,
-    ],
+    settings: &[Setting::PersonasTable, Setting::RunsTable, Setting::StepsQueueUrl, Setting::ProvidersSecret],
 };
 
 /// One record, read leniently: what it lacks is its own failure, not the batch's.
@@ -33,6 +28,8 @@ pub const WORKER: Worker = Worker {
 struct Record {
     #[serde(rename = "messageId", default)]
     message_id: String,
+    #[serde(rename = "receiptHandle", default)]
+    receipt_handle: String,
     #[serde(default)]
     body: String,
     #[serde(default)]
@@ -68,6 +65,9 @@ async fn take(app: &App, event: &Value) -> Value {
         let record: Record = serde_json::from_value(record).unwrap_or_default();
         if let Err(error) = work(app, &record).await {
             tracing::error!(message_id = record.message_id, error.code = %error.code, error.source = error.source_chain(), "a message must come again");
+            if let Err(error) = app.queue().await.again_soon(&record.receipt_handle).await {
+                tracing::warn!(error.source = error.source_chain(), "a failed message comes again late");
+            }
             failures.push(json!({"itemIdentifier": record.message_id}));
         }
     }
@@ -84,7 +84,12 @@ async fn work(app: &App, record: &Record) -> Result<(), Error> {
         step = message.step,
         step.queue_ms = record.queued_ms(),
     );
-    let work = async move { Engine::new(app, message.tenant()).await.work(&message).await };
+    let requests_before = store::requests_sent();
+    let work = async move {
+        let taken = Engine::new(app, message.tenant()).await.work(&message).await;
+        tracing::info!(store.requests = store::requests_sent() - requests_before, "message taken");
+        taken
+    };
     Box::pin(work.instrument(span)).await
 }
 

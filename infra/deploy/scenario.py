@@ -1,0 +1,224 @@
+"""What is asked of the deployed system: every route at least once, and each thing that a role allows."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+
+from emulator import SmokeError, wait_for
+
+INTENT = "A 54-year-old chef from New York who is a social media influencer"
+SLUG = "keeper-of-the-light"
+# A streamed answer is this prelude of JSON (status, headers), eight zero bytes, then the body.
+PRELUDE_END = b"\0" * 8
+RUN_SECONDS = 120
+# A lease of 30 s must lapse, then the reaper's minute come round, then the run go on.
+REVIVAL_SECONDS = 180
+
+
+def play(emulator, outputs, say):
+    base = f"{emulator.url}/_aws/execute-api/{outputs['ApiId']}/api"
+    api = Api(base, create_workspace(emulator, outputs, "test"))
+    live = Api(base, create_workspace(emulator, outputs, "live"))
+    say("made a workspace in test mode and one in live mode through the administrator's function")
+    check_fallback(api)
+    say("answered: workspace, unknown path, wrong method, wrong key, preflight")
+    lost = lose_first_message(emulator, outputs, api)
+    say(f"{lost} lost its first message; the reaper will have to see")
+    persona = check_polled_form(api, say)
+    check_streamed_form(api, say)
+    check_waiting_form(live, say)
+    check_lists(api, persona, say)
+    check_endings(api, say)
+    path = f"/v1/personas/{persona['id']}"
+    expect(api.call("DELETE", path), 200, 204)
+    expect(api.call("GET", path), 404, "resource.not_found")
+    say(f"deleted {persona['id']}")
+    wait_for_end(api, lost, "completed", REVIVAL_SECONDS)
+    say(f"{lost} completed: the schedule called the reaper, which sent the step again")
+
+
+def create_workspace(emulator, outputs, mode):
+    """Through the administrator's function, as docs/DEPLOYING.md does it; returns the key."""
+    function = outputs["CreateWorkspaceFunction"]
+
+    def made(payload):
+        answer = emulator.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
+        body = json.loads(answer["Payload"].read())
+        if answer.get("FunctionError") or not body.get("key", {}).get("secret", "").startswith(f"pk_{mode}_"):
+            raise SmokeError(f"{function} answered {body}")
+        return body
+
+    workspace = made({"name": "smoke", "plan": "team", "mode": mode})["workspace"]["id"]
+    scopes = ["read", "write", "chat", "admin"]
+    return made({"workspace_id": workspace, "key": {"name": "another", "scopes": scopes}})["key"]["secret"]
+
+
+def check_fallback(api):
+    """The gateway sends what no route answers to the fallback, which speaks the contract."""
+    expect(api.call("GET", "/v1/workspace"), 200)
+    expect(api.call("GET", "/v1/nowhere"), 404, "resource.not_found")
+    expect(api.call("PUT", "/v1/personas"), 405, "request.method_not_allowed")
+    expect(api.call("GET", "/v1/personas", key="pk_test_wrong"), 401, "auth.invalid_key")
+    preflight = api.call("OPTIONS", "/v1/personas", headers={"Origin": "https://app.example"})
+    if preflight.headers.get("access-control-allow-origin") != "*":
+        raise SmokeError(f"OPTIONS /v1/personas allows no origin: {preflight.headers}")
+
+
+def lose_first_message(emulator, outputs, api):
+    """A run whose first message never arrives, as if the sender had died before it sent."""
+    functions, queue = emulator.client("lambda"), emulator.client("sqs")
+    (source,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=False)
+    run = begin(api, {"intent": INTENT})
+    received = queue.receive_message(QueueUrl=outputs["StepsQueueUrl"], WaitTimeSeconds=10).get("Messages", [])
+    if [json.loads(message["Body"])["run"] for message in received] != [run]:
+        raise SmokeError(f"the queue has {received}, not the first step of {run}")
+    queue.delete_message(QueueUrl=outputs["StepsQueueUrl"], ReceiptHandle=received[0]["ReceiptHandle"])
+    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=True)
+    return run
+
+
+def check_polled_form(api, say):
+    """A run without waiting, polled to its end; the queue's event source runs the steps."""
+    begun = time.monotonic()
+    run = begin(api, {"intent": INTENT})
+    result = wait_for_end(api, run, "completed")
+    say(f"{run} completed in {time.monotonic() - begun:.1f} s: {', '.join(step['name'] for step in result['steps'])}")
+    events = expect(api.call("GET", f"/v1/runs/{run}/events"), 200).json()["data"]
+    if [event["id"] for event in events] != list(range(1, len(events) + 1)):
+        raise SmokeError(f"the log of {run} has gaps")
+    persona = expect(api.call("GET", f"/v1/personas/{events[-1]['data']['persona_id']}"), 200).json()
+    for layer in ("identity", "soul", "voice"):
+        if not persona.get(layer):
+            raise SmokeError(f"{persona['id']} has no {layer}")
+    if persona["lineage"]["run_id"] != run:
+        raise SmokeError(f"{persona['id']} names the run {persona['lineage']['run_id']}")
+    say(f"{persona['id']} is {persona['identity']['name']}: {persona['soul']['core_desire']}")
+    return persona
+
+
+def check_streamed_form(api, say):
+    """The same as server-sent events: the emulator hands the whole stream over at its end."""
+    answer = expect(api.call("POST", "/v1/personas?stream=true", {"intent": INTENT}), 200)
+    kind = answer.headers.get("content-type", "")
+    names = [line[7:] for line in answer.body.decode().splitlines() if line.startswith("event: ")]
+    if not kind.startswith("text/event-stream") or names[:1] != ["run.started"] or names[-1:] != ["run.completed"]:
+        raise SmokeError(f"the stream is {kind} with {names}")
+    say(f"streamed {len(names)} events, {names.count('layer.delta')} of them layer.delta")
+
+
+def check_waiting_form(live, say):
+    """Waiting, in live mode: the worker reads the providers secret, which names the sandbox until somebody fills it."""
+    answer = expect(live.call("POST", "/v1/personas", {"intent": INTENT, "slug": SLUG}, {"Prefer": "wait=60"}), 201)
+    persona = expect(live.call("GET", f"/v1/personas/{SLUG}"), 200).json()
+    if persona != answer.json():
+        raise SmokeError(f"{persona['id']} is not what its creation answered")
+    say(f"waited for {persona['id']} in live mode, read it as {SLUG}")
+
+
+def check_lists(api, persona, say):
+    """Lists by pages, whose cursors are signed; and the routes that repeat and compare runs."""
+    for path in ("/v1/personas", "/v1/runs"):
+        first = expect(api.call("GET", f"{path}?limit=1"), 200).json()
+        second = expect(api.call("GET", f"{path}?limit=1&cursor={first['next_cursor']}"), 200).json()
+        if not first["data"][0]["id"] > second["data"][0]["id"]:
+            raise SmokeError(f"the pages of {path} are {first} and {second}")
+    expect(api.call("GET", "/v1/pipelines"), 200)
+    expect(api.call("GET", "/v1/pipelines/default"), 200)
+    run = persona["lineage"]["run_id"]
+    replay = expect(api.call("POST", f"/v1/runs/{run}/replay", {"mode": "exact"}), 201, 202).json()["id"]
+    wait_for_end(api, replay, "completed")
+    if not expect(api.call("GET", f"/v1/runs/{replay}/diff"), 200).json()["identical"]:
+        raise SmokeError(f"{replay}, the replay of {run}, made something else")
+    expect(api.call("POST", f"/v1/runs/{run}/cancel"), 409, "run.not_cancellable")
+    say(f"paged through the lists, replayed {run} exactly as {replay}")
+
+
+def check_endings(api, say):
+    """A cancelled run and a failed one each give their slug back."""
+    slow = begin(api, {"intent": f"{INTENT} [[trigger:slow]]", "slug": SLUG})
+    wait_for("the first step to start", RUN_SECONDS, lambda: len(events_of(api, slow)) > 1)
+    expect(api.call("POST", f"/v1/runs/{slow}/cancel"), 200)
+    blocked = begin(api, {"intent": f"{INTENT} [[trigger:moderation_block]]", "slug": SLUG})
+    error = wait_for_end(api, blocked, "failed")["error"]
+    if error["code"] != "moderation.intent_blocked":
+        raise SmokeError(f"{blocked} failed with {error}")
+    again = begin(api, {"intent": INTENT, "slug": SLUG})
+    expect(api.call("POST", f"/v1/runs/{again}/cancel"), 200)
+    say(f"cancelled {slow}, blocked {blocked}; their slug is free again")
+
+
+def begin(api, body):
+    """A run's id."""
+    return expect(api.call("POST", "/v1/personas", body, {"Prefer": "respond-async"}), 202).json()["id"]
+
+
+def events_of(api, run):
+    return expect(api.call("GET", f"/v1/runs/{run}/events"), 200).json()["data"]
+
+
+def wait_for_end(api, run, status, seconds=RUN_SECONDS):
+    """The run, which must end with that status."""
+    latest = {}
+
+    def ended():
+        latest.update(expect(api.call("GET", f"/v1/runs/{run}"), 200).json())
+        return latest["status"] not in ("queued", "running")
+
+    wait_for(f"{run} to end", seconds, ended)
+    if latest["status"] != status:
+        raise SmokeError(f"{run} is {latest['status']}, not {status}: {latest.get('error')}")
+    return latest
+
+
+class Api:
+    """The deployed API, called with one key."""
+
+    def __init__(self, base, key):
+        self.base = base
+        self.key = key
+
+    def call(self, method, path, body=None, headers=None, key=None):
+        request = urllib.request.Request(
+            self.base + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json"}
+            | (headers or {}),
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=RUN_SECONDS) as answer:
+                return Answer(f"{method} {path}", answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as answer:
+            return Answer(f"{method} {path}", answer.code, answer.headers, answer.read())
+        except OSError as error:
+            raise SmokeError(f"{method} {path}: {error}") from error
+
+
+class Answer:
+    """An answer. A framed one, which the gateway in the cloud would have unpacked, is unpacked here."""
+
+    def __init__(self, name, status, headers, body):
+        prelude, end, rest = body.partition(PRELUDE_END)
+        if end:
+            frame = json.loads(prelude)
+            status, headers, body = frame["statusCode"], frame.get("headers", {}), rest
+        self.name = name
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+
+    def json(self):
+        return json.loads(self.body)
+
+
+def expect(answer, *wanted):
+    """The answer, if it has one of the statuses and the error code in `wanted`."""
+    statuses = [value for value in wanted if isinstance(value, int)]
+    codes = [value for value in wanted if isinstance(value, str)]
+    if answer.status not in statuses:
+        raise SmokeError(f"{answer.name}: {answer.status} instead of {statuses}: {answer.body[:500]!r}")
+    if codes and answer.json()["error"]["code"] not in codes:
+        raise SmokeError(f"{answer.name}: {answer.body[:500]!r} instead of {codes}")
+    return answer

@@ -1,0 +1,48 @@
+//! How many requests to DynamoDB a call makes, as the functions count them themselves.
+
+use std::time::Instant;
+
+use reqwest::Method;
+use serde_json::Value;
+use tests::{Answer, Workspace, send};
+
+use crate::{
+    BRIEF,
+    figures::{Row, Samples, Unit},
+};
+
+const CALLS: usize = 20;
+
+/// The count in `Server-Timing: store;desc="2 requests"`.
+pub(crate) fn counted(answer: &Answer) -> f64 {
+    let header = answer.header("server-timing");
+    let digits: String = header.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("a count of requests")
+}
+
+/// The rows.
+pub(crate) async fn measure() -> Vec<Row> {
+    let workspace = Workspace::test("enterprise").await;
+    let persona: Value = workspace.persona(BRIEF).await;
+    let path = format!("/v1/personas/{}", persona["id"].as_str().expect("an id"));
+    let (gets, _) = calls(&workspace, &path).await;
+    // Pipelines are data of the program: this call authenticates, takes from the rate limit, and reads nothing.
+    let (least, millis) = calls(&workspace, "/v1/pipelines").await;
+    vec![
+        Row::all_equal("DynamoDB requests of `GET` persona", &gets, Unit::Count, 2.0),
+        Row::all_equal("DynamoDB requests of authentication and rate limit", &least, Unit::Count, 1.0),
+        Row::shown("for scale: a warm call with one DynamoDB request", &millis, Unit::Millis),
+    ]
+}
+
+async fn calls(workspace: &Workspace, path: &str) -> (Samples, Samples) {
+    let (mut counts, mut millis) = (Vec::new(), Vec::new());
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        let answer = send(workspace.call(Method::GET, path)).await;
+        millis.push(begun.elapsed().as_secs_f64() * 1e3);
+        assert!(answer.status.is_success(), "{}", answer.text);
+        counts.push(counted(&answer));
+    }
+    (counts.into_iter().collect(), millis.into_iter().collect())
+}
