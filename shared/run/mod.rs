@@ -395,6 +395,7 @@ mod tests {
             tokens_out: 0,
             steps: steps.map(|(name, step)| (name.to_owned(), step)).into(),
             persona_id: PersonaId::new(),
+            conversation_id: None,
             slug: None,
             output_digest: None,
             error: None,

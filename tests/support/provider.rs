@@ -282,24 +282,19 @@ fn as_request(body: &Value) -> CompletionRequest {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|message| Message {
-            role: Speaker::User,
-            content: message["content"].as_str().unwrap_or_default().to_owned(),
-        })
+        .map(|message| Message::new(Speaker::User, message["content"].as_str().unwrap_or_default()))
         .collect();
     let told = messages.iter().find_map(|m| m.content.split_once("<brief>\n")?.1.split_once("\n</brief>"));
     let intent = told.map_or("", |(intent, _)| intent).to_owned();
     let format = &body["response_format"]["json_schema"];
     let (step, seed) = (format["name"].as_str().unwrap_or_default(), body["seed"].as_u64());
+    let most = body["max_tokens"].as_u64().unwrap_or(4_000) as u32;
     CompletionRequest {
-        role: Role::Draft,
         schema: Some(OutputSchema { name: step.to_owned(), schema: format["schema"].clone() }),
-        max_tokens: body["max_tokens"].as_u64().unwrap_or(4_000) as u32,
         temperature: 0.0,
         seed,
-        stop: Vec::new(),
         inputs: json!({"step": step, "intent": intent, "seed": seed}),
-        messages,
+        ..CompletionRequest::new(Role::Draft, messages, most)
     }
 }
 
