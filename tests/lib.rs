@@ -119,6 +119,21 @@ impl Workspace {
         send(self.call(Method::GET, path)).await
     }
 
+    /// Everything in a list, page by page.
+    pub async fn all(&self, path: &str) -> Vec<Value> {
+        let (mut objects, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}?limit=100{cursor}")).await;
+            assert_eq!(page.status.as_u16(), 200, "{path}: {}", page.text);
+            let mut page = page.json();
+            objects.append(page["data"].as_array_mut().expect("a list"));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return objects,
+            }
+        }
+    }
+
     /// POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.call(Method::POST, path).json(body)).await

@@ -4,6 +4,7 @@ mod body;
 mod call;
 mod ending;
 mod metrics;
+mod paging;
 mod reply;
 pub mod telemetry;
 
@@ -13,6 +14,7 @@ use body::ReplyBody;
 pub use call::{Call, Query};
 use ending::Ending;
 use lambda_http::{Request, RequestExt, service_fn};
+pub use paging::Paging;
 use persona::{
     Error, Result,
     app::App,

@@ -4,7 +4,6 @@ use persona::{
     Result,
     app::App,
     config::Setting,
-    cursor,
     key::Scope,
     store::personas::{PersonaEntry, Visibility},
 };
@@ -12,7 +11,7 @@ use persona::{
 use super::access;
 use crate::{
     Form, Route,
-    serve::{Call, Reply},
+    serve::{Call, Paging, Reply},
 };
 
 /// The route.
@@ -33,16 +32,11 @@ pub const ROUTE: Route = Route {
 
 /// Filters by visibility, language, and words of name and summary.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
-    let limit = call.query.limit()?;
     let visibility: Option<Visibility> = call.query.one_of("visibility", "private, workspace, public")?;
     let language = call.query.get("language");
     let words = call.query.get("q").map(str::to_lowercase);
     let filters = call.query.filters();
-    let scope = cursor::Scope { tenant: call.caller.tenant(), route: ROUTE.bin, filters: &filters };
-    let after = match call.query.get("cursor") {
-        Some(text) => Some(cursor::open(app.signing_key().await?, &scope, text)?),
-        None => None,
-    };
+    let paging = Paging::of(&app, &call, &ROUTE, &filters).await?;
     let keep = |entry: &PersonaEntry| {
         access::may_see(&call.caller, entry)
             && visibility.is_none_or(|wanted| entry.visibility == wanted)
@@ -51,11 +45,8 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
                 .as_deref()
                 .is_none_or(|words| words.split_whitespace().all(|word| entry.search.contains(word)))
     };
-    let page = app.store().await.personas(call.caller.tenant(), after.as_deref(), limit, keep).await?;
-    let next = match &page.next {
-        Some(position) => Some(cursor::sign(app.signing_key().await?, &scope, position)),
-        None => None,
-    };
+    let page =
+        app.store().await.personas(call.caller.tenant(), paging.after.as_deref(), paging.limit, keep).await?;
     let data = page.items.iter().map(|(_, entry)| entry.document()).collect::<Result<Vec<_>>>()?;
-    Ok(Reply::list(data, next))
+    paging.reply(data, page.next.as_deref()).await
 }

@@ -4,7 +4,6 @@ use persona::{
     Result,
     app::App,
     config::Setting,
-    cursor,
     key::Scope,
     run::{RunKind, RunStatus},
     store::runs::RunEntry,
@@ -12,7 +11,7 @@ use persona::{
 
 use crate::{
     Form, Route,
-    serve::{Call, Reply},
+    serve::{Call, Paging, Reply},
 };
 
 /// The route.
@@ -33,7 +32,6 @@ pub const ROUTE: Route = Route {
 
 /// Filters by kind, status and persona.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
-    let limit = call.query.limit()?;
     let kinds = "persona.create, persona.refine, conversation.turn, openai.completion";
     let kind: Option<RunKind> = call.query.one_of("kind", kinds)?;
     let status: Option<RunStatus> =
@@ -41,11 +39,7 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let persona = call.query.get("persona");
     let conversation = call.query.get("conversation");
     let filters = call.query.filters();
-    let scope = cursor::Scope { tenant: call.caller.tenant(), route: ROUTE.bin, filters: &filters };
-    let after = match call.query.get("cursor") {
-        Some(text) => Some(cursor::open(app.signing_key().await?, &scope, text)?),
-        None => None,
-    };
+    let paging = Paging::of(&app, &call, &ROUTE, &filters).await?;
     let keep = |entry: &RunEntry| {
         kind.is_none_or(|wanted| entry.kind == wanted)
             && status.is_none_or(|wanted| if wanted.is_final() { entry.status == wanted } else { !entry.status.is_final() })
@@ -53,11 +47,9 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
             // No run belongs to a conversation yet.
             && conversation.is_none()
     };
-    let page = app.store().await.runs(call.caller.tenant(), after.as_deref(), limit, keep).await?;
-    let next = match &page.next {
-        Some(position) => Some(cursor::sign(app.signing_key().await?, &scope, position)),
-        None => None,
-    };
+    let page =
+        app.store().await.runs(call.caller.tenant(), paging.after.as_deref(), paging.limit, keep).await?;
     let wanted = page.items.iter().filter(|(_, run)| status.is_none_or(|wanted| run.status == wanted));
-    Ok(Reply::list(wanted.map(|(_, run)| run.to_object(&run.step_order(), None)).collect(), next))
+    let data = wanted.map(|(_, run)| run.to_object(&run.step_order(), None)).collect();
+    paging.reply(data, page.next.as_deref()).await
 }
