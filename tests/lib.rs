@@ -41,6 +41,12 @@ impl Answer {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// How many requests the call took to the store, from `Server-Timing: store;desc="2 requests"`.
+    pub fn store_requests(&self) -> u64 {
+        let count = self.header("server-timing").chars().filter(char::is_ascii_digit).collect::<String>();
+        count.parse().expect("Server-Timing")
+    }
+
     /// A header's text.
     pub fn header(&self, name: &str) -> String {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
@@ -117,6 +123,26 @@ impl Workspace {
     /// GET.
     pub async fn get(&self, path: &str) -> Answer {
         send(self.call(Method::GET, path)).await
+    }
+
+    /// Everything in a list, page by page.
+    pub async fn all(&self, path: &str) -> Vec<Value> {
+        self.all_where(path, "").await
+    }
+
+    /// Everything in a list that these filters keep, written as `name=value&…`.
+    pub async fn all_where(&self, path: &str, filters: &str) -> Vec<Value> {
+        let (mut objects, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}?limit=100&{filters}{cursor}")).await;
+            assert_eq!(page.status.as_u16(), 200, "{path}: {}", page.text);
+            let mut page = page.json();
+            objects.append(page["data"].as_array_mut().expect("a list"));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return objects,
+            }
+        }
     }
 
     /// POST of JSON.

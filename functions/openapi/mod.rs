@@ -46,6 +46,8 @@ fn document() -> Value {
             {"name": "runs", "description": "Every generation, tracked and replayable."},
             {"name": "workspace", "description": "The tenant of the key."},
             {"name": "pipelines", "description": "How personas are made, as data."},
+            {"name": "chat", "description": "Talking with personas, and how far they drift."},
+            {"name": "tools", "description": "What personas may use in a conversation."},
             {"name": "openai", "description": "Personas as models, for OpenAI's clients."},
         ],
         "paths": paths,

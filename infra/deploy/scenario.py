@@ -30,6 +30,7 @@ def play(emulator, outputs, say):
     check_waiting_form(live, say)
     check_lists(api, persona, say)
     check_endings(api, say)
+    forge_message(emulator, outputs)
     path = f"/v1/personas/{persona['id']}"
     expect(api.call("DELETE", path), 200, 204)
     expect(api.call("GET", path), 404, "resource.not_found")
@@ -79,13 +80,18 @@ def lose_first_message(emulator, outputs, api):
     return run
 
 
+def forge_message(emulator, outputs):
+    """One that no step sent: the worker hurries it back, again and again, until the dead-letter queue takes it."""
+    emulator.client("sqs").send_message(QueueUrl=outputs["StepsQueueUrl"], MessageBody='{"forged": true}')
+
+
 def check_polled_form(api, say):
     """A run without waiting, polled to its end; the queue's event source runs the steps."""
     begun = time.monotonic()
     run = begin(api, {"intent": INTENT})
     result = wait_for_end(api, run, "completed")
     say(f"{run} completed in {time.monotonic() - begun:.1f} s: {', '.join(step['name'] for step in result['steps'])}")
-    events = expect(api.call("GET", f"/v1/runs/{run}/events"), 200).json()["data"]
+    events = events_of(api, run)
     if [event["id"] for event in events] != list(range(1, len(events) + 1)):
         raise SmokeError(f"the log of {run} has gaps")
     persona = expect(api.call("GET", f"/v1/personas/{events[-1]['data']['persona_id']}"), 200).json()
@@ -124,7 +130,8 @@ def check_lists(api, persona, say):
         second = expect(api.call("GET", f"{path}?limit=1&cursor={first['next_cursor']}"), 200).json()
         if not first["data"][0]["id"] > second["data"][0]["id"]:
             raise SmokeError(f"the pages of {path} are {first} and {second}")
-    expect(api.call("GET", "/v1/pipelines"), 200)
+    cursor = expect(api.call("GET", "/v1/pipelines?limit=1"), 200).json()["next_cursor"]
+    expect(api.call("GET", f"/v1/pipelines?limit=1&cursor={cursor}"), 200)
     expect(api.call("GET", "/v1/pipelines/default"), 200)
     run = persona["lineage"]["run_id"]
     replay = expect(api.call("POST", f"/v1/runs/{run}/replay", {"mode": "exact"}), 201, 202).json()["id"]
@@ -155,7 +162,14 @@ def begin(api, body):
 
 
 def events_of(api, run):
-    return expect(api.call("GET", f"/v1/runs/{run}/events"), 200).json()["data"]
+    """The whole log, page by page."""
+    path, events, cursor = f"/v1/runs/{run}/events?limit=50", [], ""
+    while True:
+        page = expect(api.call("GET", path + cursor), 200).json()
+        events += page["data"]
+        if not page["has_more"]:
+            return events
+        cursor = f"&cursor={page['next_cursor']}"
 
 
 def wait_for_end(api, run, status, seconds=RUN_SECONDS):

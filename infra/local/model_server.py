@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server for one GGUF file: JSON-schema-constrained streaming, several parallel slots.
+"""An OpenAI-compatible server for one GGUF file: JSON-schema-constrained streaming.
 
 Started as a process of its own by the local stack; prints one line with its address once it serves.
 """
@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="path of the GGUF file")
     parser.add_argument("--alias", required=True, help="the name that requests give as model")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--slots", type=int, default=6, help="answers written at once")
+    # Without a GPU, answers that are written at once are each slower by as much. One after the other they share what
+    # is the same at the beginning of their prompts, which is read once.
+    parser.add_argument("--slots", type=int, default=1, help="answers written at once")
     parser.add_argument("--context", type=int, default=6144, help="tokens of context per slot")
     parser.add_argument("--threads", type=int, help="default: the number of cores")
     options = parser.parse_args()

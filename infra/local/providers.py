@@ -48,7 +48,7 @@ def local(model: str, model_port: int, embeddings_port: int) -> Document:
         "kind": "openai",
         "base_url": f"http://{HOST}:{model_port}/v1",
         "api_key": "local",
-        "timeout_seconds": 600,
+        "timeout_seconds": 840,
         "structured_output": "json_schema",
     }
     document = _document([provider], "local", model)

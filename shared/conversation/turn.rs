@@ -33,6 +33,7 @@ use crate::{
     id::{ConversationId, MessageId, PersonaId, RunId},
     key::Caller,
     moderation,
+    persona::digest,
     provider::{
         self, Ask, Completion, CompletionRequest, Exchange, Purse, Role, Router, Sink, Source, Tool,
         ToolChoice, Unanswered, anything,
@@ -272,8 +273,10 @@ impl Claimed<'_> {
             tools,
             ..CompletionRequest::new(Role::Chat, said, ANSWER_TOKENS)
         };
+        let reply = MessageId::new();
         let draft = Draft {
             run: self.run,
+            reply,
             kind: RunKind::ConversationTurn,
             seed,
             budget: say.budget_usd,
@@ -308,7 +311,7 @@ impl Claimed<'_> {
             notes: None,
             own_tools: true,
             regenerates,
-            reply_id: MessageId::new(),
+            reply_id: reply,
         };
         turn.open(store, &input, Some((conversation.id, &message))).await?;
         Ok(turn)
@@ -343,6 +346,7 @@ const OPENING_EVENTS: u64 = 2;
 
 struct Draft {
     run: RunId,
+    reply: MessageId,
     kind: RunKind,
     seed: u64,
     budget: Option<Usd>,
@@ -371,6 +375,7 @@ impl Draft {
             steps: [("reply".to_owned(), reply)].into(),
             persona_id: character.persona,
             conversation_id: self.conversation,
+            message_id: Some(self.reply),
             slug: None,
             output_digest: None,
             error: None,
@@ -640,6 +645,7 @@ impl Turn {
             self.settle("summary", StepStatus::Completed, exchanges);
         }
         self.ended(RunStatus::Completed, &at);
+        self.run.output_digest = Some(digest::of_value(&json!(said.completion.text)));
         let before = self.talk.as_ref().map_or_else(Smoothed::default, |talk| talk.conversation.smoothed);
         let smoothed = before.after(&scored.drift);
         let run = &self.run;

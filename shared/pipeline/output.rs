@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
-use super::{Kind, Step};
+use super::{Kind, Step, shorten::shorten};
 use crate::{
     error::Detail,
     persona::{Layer, schema, validate},
@@ -44,6 +44,20 @@ fn step_schema(kind: Kind) -> Option<&'static Value> {
         Kind::ConsistencyCheck => Some(judge),
         _ => None,
     }
+}
+
+/// A step's answer with its overlong texts cut to what their fields hold.
+pub fn fitted(kind: Kind, layers: &[Layer], mut answer: Value) -> Value {
+    if let Some(full) = step_schema(kind) {
+        shorten(full, &mut answer);
+        return answer;
+    }
+    for layer in layers {
+        if let Some(written) = answer.get_mut(layer.as_str()) {
+            shorten(layer.schema(), written);
+        }
+    }
+    answer
 }
 
 /// Every problem of a step's answer by the full schemas; empty when valid. `layers` are those asked for.
@@ -283,6 +297,17 @@ mod tests {
                 _ => {}
             }
         }
+    }
+
+    #[test]
+    fn an_overlong_text_is_cut_and_then_fits() {
+        let mut knowledge = persona()["knowledge"].clone();
+        knowledge["ignorance"][0] = "what the young ones do ".repeat(9).into();
+        let answer = json!({"knowledge": knowledge});
+        let layers = [Layer::Knowledge];
+        assert_eq!(validate_output(Kind::Draft, &layers, &answer)[0].pointer, "/knowledge/ignorance/0");
+        let answer = fitted(Kind::Draft, &layers, answer);
+        assert_eq!(validate_output(Kind::Draft, &layers, &answer), []);
     }
 
     #[test]

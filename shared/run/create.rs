@@ -250,6 +250,7 @@ async fn begin(
             .collect(),
         persona_id: PersonaId::new(),
         conversation_id: None,
+        message_id: None,
         slug: draft.slug,
         output_digest: None,
         error: None,
@@ -353,6 +354,10 @@ pub async fn replay(
             "The run has not ended yet. Wait for it, or cancel it first.",
         )
         .with_run(of.id));
+    }
+    if of.kind != RunKind::PersonaCreate {
+        let message = "Only runs that made a persona can be replayed. Send the message again instead.";
+        return Err(Error::new(Code::RunNotReplayable, message).with_run(of.id));
     }
     let data = app.store().await.run_data(caller.tenant(), of.id).await?;
     if data.input.is_null() {

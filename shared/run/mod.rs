@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::{
     Usd,
     error::StoredError,
-    id::{ConversationId, KeyId, PersonaId, RunId},
+    id::{ConversationId, KeyId, MessageId, PersonaId, RunId},
     key::Mode,
     money::micros,
 };
@@ -218,6 +218,9 @@ pub struct Run {
     /// The conversation that it is a turn of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<ConversationId>,
+    /// The message that a turn or a completion makes; named from the start, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
     /// The slug its creator asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
@@ -318,6 +321,7 @@ impl Run {
             "tokens": {"in": self.tokens_in, "out": self.tokens_out},
             "steps": steps,
             "output_ref": self.output_ref(),
+            "conversation_id": self.conversation_id,
             "error": self.stored_error().map(|stored| {
                 crate::Error::from(stored).with_run(self.id).envelope(None)["error"].clone()
             }),
@@ -341,13 +345,16 @@ impl Run {
         object
     }
 
-    /// What it made: the persona, or for an exact replay the document's digest alone.
+    /// What it made: the persona or the message, or for an exact replay the document's digest alone.
     fn output_ref(&self) -> Value {
         if self.status != RunStatus::Completed {
             return Value::Null;
         }
         if self.is_exact_replay() {
             return json!({"object": "digest", "digest": self.output_digest});
+        }
+        if let Some(message) = self.message_id {
+            return json!({"object": "message", "id": message, "digest": self.output_digest});
         }
         json!({"object": "persona", "id": self.persona_id, "version": 1, "digest": self.output_digest})
     }
@@ -396,6 +403,7 @@ mod tests {
             steps: steps.map(|(name, step)| (name.to_owned(), step)).into(),
             persona_id: PersonaId::new(),
             conversation_id: None,
+            message_id: None,
             slug: None,
             output_digest: None,
             error: None,

@@ -17,7 +17,7 @@ use crate::{
     moderation::{self, ModelOpinion, Opinions},
     persona::{Fingerprint, Layer, Layers, digest, slug},
     pipeline::{
-        Kind, Pipeline, Step, When,
+        Kind, Pipeline, Step, When, fitted,
         json_stream::{LayerStream, complete_json, deltas_between},
         validate_output,
     },
@@ -129,7 +129,7 @@ impl Work<'_> {
         let wanted = layers.to_vec();
         let validate = move |text: &str| {
             let problems = match complete_json(text) {
-                Ok(value) => validate_output(kind, &wanted, &value),
+                Ok(value) => validate_output(kind, &wanted, &fitted(kind, &wanted, value)),
                 Err(error) => vec![Detail::new("", error.to_string())],
             };
             if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -158,7 +158,9 @@ impl Work<'_> {
                 self.ledger.note(answer.exchanges);
                 self.unwritten =
                     written.map_err(|error| if lost.is_raised() { Halt::Lost } else { error.into() })?;
-                complete_json(&answer.content.text).map_err(|error| Halt::Retry(Error::internal(error)))
+                let answer = complete_json(&answer.content.text)
+                    .map_err(|error| Halt::Retry(Error::internal(error)))?;
+                Ok(fitted(kind, layers, answer))
             }
             Err(mut unanswered) => {
                 self.ledger.note(std::mem::take(&mut unanswered.exchanges));

@@ -110,6 +110,18 @@ impl Store {
         from: &str,
         to: &str,
     ) -> Result<Vec<T>> {
+        self.first_of_range(table, pk, from, to, usize::MAX).await
+    }
+
+    /// The first `most` items of a range, or a few more.
+    async fn first_of_range<T: DeserializeOwned>(
+        &self,
+        table: Setting,
+        pk: &str,
+        from: &str,
+        to: &str,
+        most: usize,
+    ) -> Result<Vec<T>> {
         let mut items = Vec::new();
         let mut start = None;
         loop {
@@ -122,6 +134,7 @@ impl Store {
                 .expression_attribute_values(":from", text(from))
                 .expression_attribute_values(":to", text(to))
                 .consistent_read(true)
+                .set_limit(i32::try_from(most).ok())
                 .set_exclusive_start_key(start)
                 .send()
                 .await
@@ -130,7 +143,7 @@ impl Store {
                 items.push(from_item(item)?);
             }
             start = page.last_evaluated_key;
-            if start.is_none() {
+            if start.is_none() || items.len() >= most {
                 return Ok(items);
             }
         }

@@ -440,15 +440,29 @@ impl Store {
 
     /// Events numbered above `after`, in order.
     pub async fn events_after(&self, tenant: &Tenant, run: RunId, after: u64) -> Result<Vec<Event>> {
-        // The item that holds `after` may hold later events too.
-        let from = after.saturating_sub(BATCH_AT_MOST as u64 - 1);
+        self.events_page(tenant, run, after, usize::MAX).await
+    }
+
+    /// The first `most` events numbered above `after`, in order.
+    pub async fn events_page(
+        &self,
+        tenant: &Tenant,
+        run: RunId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Event>> {
+        // The item that holds `after` may hold later events too, and each item before it holds one at least.
+        let before = BATCH_AT_MOST - 1;
+        let from = event_key(after.saturating_sub(before as u64));
+        let pk = partition(tenant, run);
         let items: Vec<StoredEvents> =
-            self.range(Setting::RunsTable, &partition(tenant, run), &event_key(from), "EV#~").await?;
+            self.first_of_range(Setting::RunsTable, &pk, &from, "EV#~", most.saturating_add(before)).await?;
         let mut events = Vec::new();
         for StoredEvents { sk, item } in items {
             let first: u64 = sk.trim_start_matches("EV#").parse().map_err(Error::internal)?;
             events.extend(unpacked(first, item)?.filter(|event| event.seq > after));
         }
+        events.truncate(most);
         Ok(events)
     }
 

@@ -93,7 +93,7 @@ async fn watch(workspace: &Workspace, provider: &Provider, seed: u64) -> Watched
         text = rest;
     }
     let wall = begun.elapsed().as_secs_f64() * 1e3;
-    let events = workspace.get(&format!("{path}/events")).await.json();
+    let events = workspace.all(&format!("{path}/events")).await;
     let run = workspace.get(&path).await.json();
     Watched {
         wall,
@@ -109,9 +109,8 @@ fn millis(at: &Value) -> f64 {
     at.unix_timestamp_nanos() as f64 / 1e6
 }
 
-fn steps(run: &Value, events: &Value) -> HashMap<String, (f64, Vec<String>)> {
-    let completed = events["data"].as_array().expect("events").iter();
-    let completed = completed.filter(|event| event["event"] == "step.completed");
+fn steps(run: &Value, events: &[Value]) -> HashMap<String, (f64, Vec<String>)> {
+    let completed = events.iter().filter(|event| event["event"] == "step.completed");
     let at: HashMap<&str, f64> =
         completed.filter_map(|e| Some((e["data"]["step"].as_str()?, millis(&e["created_at"])))).collect();
     let all = run["steps"].as_array().expect("steps").iter();

@@ -51,6 +51,28 @@ impl Walk {
     }
 }
 
+impl Walk {
+    /// Every route of a conversation, from its beginning to its end.
+    async fn conversation(&mut self, persona: &Value) {
+        let (list, body) = ("/v1/chat/conversations", json!({"persona_id": persona["id"]}));
+        let one = format!("{list}/{}", id(&self.posted("conversations-create", list.to_owned(), "", &body).await));
+        let messages = format!("{one}/messages");
+        let mut said = json!({"message": "Good evening", "tools": ["web.search"]});
+        self.posted("messages-create", messages.clone(), "", &said).await;
+        said["stream"] = true.into();
+        self.take("messages-create", |walk, route| walk.call(route, &messages).json(&said)).await;
+        self.plain("messages-list", messages).await;
+        self.plain("conversations-drift", format!("{one}/drift")).await;
+        self.plain("conversations-get", one.clone()).await;
+        self.plain("conversations-list", list.to_owned()).await;
+        self.plain("tools-list", "/v1/tools".to_owned()).await;
+        let run = self.plain("runs-list", "/v1/runs?kind=conversation.turn&limit=1".to_owned()).await;
+        self.plain("runs-get", format!("/v1/runs/{}", id(&run["data"][0]))).await;
+        self.plain("runs-events", format!("/v1/runs/{}/events", id(&run["data"][0]))).await;
+        self.plain("conversations-delete", one).await;
+    }
+}
+
 fn id(object: &Value) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
@@ -93,6 +115,7 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     for name in ["default", "fast", "strict-audit"] {
         walk.plain("pipelines-get", format!("/v1/pipelines/{name}")).await;
     }
+    walk.conversation(&persona).await;
     walk.plain("personas-delete", one).await;
     assert_eq!(walk.given, good_answers());
 }

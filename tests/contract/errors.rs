@@ -1,12 +1,12 @@
 //! Every code of the table of errors: produced over HTTP, or why no request to the routes built so far can.
 
 use functions::{ROUTES, Route};
-use persona::error::Code;
+use persona::{error::Code, key::Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, Workspace, anonymous, send};
 
-use super::{NO_PERSONA, NO_RUN, described, filled};
+use super::{Ids, body_for, described};
 
 /// How a code comes about.
 enum Produced {
@@ -75,7 +75,7 @@ async fn produced(code: Code) -> Produced {
         Code::UpgradeRequired => {
             created(&Workspace::test("free").await, &json!({"intent": "A cook", "pipeline": "fast"})).await
         }
-        Code::NotFound => got(&team().await, "runs-get", &format!("/v1/runs/{NO_RUN}")).await,
+        Code::NotFound => got(&team().await, "runs-get", &format!("/v1/runs/{}", Ids::unknown().run)).await,
         Code::MethodNotAllowed => {
             let answer = send(anonymous(Method::PUT, "/v1/runs")).await;
             assert_eq!(answer.header("allow"), "GET");
@@ -113,7 +113,20 @@ async fn produced(code: Code) -> Produced {
         Code::IdempotencyKeyReused | Code::IdempotencyInProgress => {
             Produced::Not("Idempotency-Key is not built")
         }
-        Code::ConversationBusy => Produced::Not("conversations are not built"),
+        Code::ConversationBusy => {
+            let workspace = team().await;
+            let persona = workspace.persona("A 51-year-old doctor from London").await;
+            let begun = json!({"persona_id": persona["id"]});
+            let conversation = workspace.post("/v1/chat/conversations", &begun).await.json();
+            let path = format!("/v1/chat/conversations/{}/messages", conversation["id"].as_str().unwrap());
+            let slow = json!({"message": "[[trigger:slow]] Take your time", "stream": true});
+            let speaking = workspace.call(Method::POST, &path).json(&slow).send().await.unwrap();
+            assert_eq!(speaking.status(), 200);
+            Produced::By(
+                Some(route("messages-create")),
+                workspace.post(&path, &json!({"message": "Me, too"})).await,
+            )
+        }
         Code::FieldInUse => Produced::Not("custom fields are not built"),
         Code::PreconditionFailed => Produced::Not("no route edits yet"),
     }
@@ -149,20 +162,19 @@ async fn every_code_is_produced_as_its_row_and_the_document_say() {
 
 #[tokio::test]
 async fn what_every_route_refuses_is_described_on_every_route() {
-    let (workspace, reader) = {
-        let workspace = Workspace::test("team").await;
-        let reader = workspace.with_key(&["chat"], None).await;
-        (workspace, reader)
-    };
+    let workspace = Workspace::test("team").await;
+    let keys = [workspace.with_key(&["chat"], None).await, workspace.with_key(&["read"], None).await];
     for route in ROUTES {
         let method: Method = route.method.parse().unwrap();
-        let path = filled(route.path, NO_RUN, NO_PERSONA);
+        let path = Ids::unknown().fill(route.path);
         let call = |path: &str| workspace.call(method.clone(), path);
+        // A key of another scope; keys for chat may read nothing else, and the other way round.
+        let weak = if route.scope == Scope::Chat { &keys[1] } else { &keys[0] };
         let refusals = [
             (401, anonymous(method.clone(), &path)),
-            (403, reader.call(method.clone(), &path)),
+            (403, weak.call(method.clone(), &path)),
             (406, call(&path).header("accept", "image/png")),
-            (400, call(&format!("{path}?nonsense=1")).json(&json!({"mode": "exact", "intent": "A cook"}))),
+            (400, call(&format!("{path}?nonsense=1")).json(&body_for(route))),
             (400, call(&path).header("persona-version", "1999-01-01")),
         ];
         for (status, request) in refusals {
@@ -170,8 +182,8 @@ async fn what_every_route_refuses_is_described_on_every_route() {
             assert_eq!(answer.status, status, "{}: {}", route.bin, answer.text);
             described::assert_described(route, &answer);
         }
-        if route.path.contains("{run}") || route.path.contains("{persona}") {
-            let answer = send(call(&path).json(&json!({"mode": "exact"}))).await;
+        if Ids::unknown().of(route.path).is_some() {
+            let answer = send(call(&path).json(&body_for(route))).await;
             assert_eq!(answer.status, 404, "{}: {}", route.bin, answer.text);
             described::assert_described(route, &answer);
         }

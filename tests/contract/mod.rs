@@ -5,25 +5,57 @@ mod described;
 mod errors;
 mod logs;
 
-use functions::ROUTES;
+use functions::{ROUTES, Route};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{Workspace, anonymous, send};
 
-/// A path with each parameter filled in.
-fn filled(path: &str, run: &str, persona: &str) -> String {
-    path.replace("{run}", run).replace("{persona}", persona).replace("{pipeline}", "default")
+/// Ids to fill a path's parameters with.
+struct Ids {
+    run: String,
+    persona: String,
+    conversation: String,
 }
 
-const NO_RUN: &str = "run_0352hlJa4GkymUp58g1CfP";
-const NO_PERSONA: &str = "psn_0352hlJa4GkymUp58g1CfP";
+impl Ids {
+    /// Well formed, and nobody's.
+    fn unknown() -> Self {
+        let id = |prefix| format!("{prefix}_0352hlJa4GkymUp58g1CfP");
+        Self { run: id("run"), persona: id("psn"), conversation: id("conv") }
+    }
+
+    /// The id that stands for an object of a workspace in this path, if one does.
+    fn of<'a>(&'a self, path: &str) -> Option<&'a str> {
+        let named = [("{run}", &self.run), ("{persona}", &self.persona), ("{conversation}", &self.conversation)];
+        named.into_iter().find(|(name, _)| path.contains(name)).map(|(_, id)| id.as_str())
+    }
+
+    /// A path with each parameter filled in.
+    fn fill(&self, path: &str) -> String {
+        path.replace("{run}", &self.run)
+            .replace("{persona}", &self.persona)
+            .replace("{conversation}", &self.conversation)
+            .replace("{pipeline}", "default")
+    }
+}
+
+/// A body that a route reads without complaint, whatever the route; `{}` where it reads none.
+fn body_for(route: &Route) -> Value {
+    match route.bin {
+        "personas-create" => json!({"intent": "A cook"}),
+        "runs-replay" => json!({"mode": "exact"}),
+        "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
+        "messages-create" => json!({"message": "Hello"}),
+        _ => json!({}),
+    }
+}
 
 #[tokio::test]
 async fn without_a_key_every_route_is_401() {
     for route in ROUTES {
         let method: Method = route.method.parse().unwrap();
         for key in ["", "pk_live_short", "sk-something-else"] {
-            let mut request = anonymous(method.clone(), &filled(route.path, NO_RUN, NO_PERSONA));
+            let mut request = anonymous(method.clone(), &Ids::unknown().fill(route.path));
             if !key.is_empty() {
                 request = request.bearer_auth(key);
             }
@@ -42,23 +74,27 @@ async fn without_a_key_every_route_is_401() {
 async fn another_workspaces_objects_answer_as_unknown_ones_do() {
     let (owner, stranger) = (Workspace::test("team").await, Workspace::test("team").await);
     let persona = owner.persona("A 66-year-old chef from Sydney who collects vintage cars").await;
-    let (run, id) = (persona["lineage"]["run_id"].as_str().unwrap(), persona["id"].as_str().unwrap());
-    let with_objects =
-        ROUTES.iter().filter(|route| route.path.contains("{run}") || route.path.contains("{persona}"));
-    for route in with_objects {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let begun = owner.post("/v1/chat/conversations", &json!({"persona_id": persona["id"]})).await.json();
+    let own = Ids {
+        run: text(&persona["lineage"]["run_id"]),
+        persona: text(&persona["id"]),
+        conversation: text(&begun["id"]),
+    };
+    let none = Ids::unknown();
+    for route in ROUTES {
+        let (Some(own_id), Some(no_id)) = (own.of(route.path), none.of(route.path)) else { continue };
         let method: Method = route.method.parse().unwrap();
-        let body = json!({"mode": "exact"});
+        let body = body_for(route);
         let ask = |path: String| send(stranger.call(method.clone(), &path).json(&body));
-        let (foreign, unknown) =
-            (ask(filled(route.path, run, id)).await, ask(filled(route.path, NO_RUN, NO_PERSONA)).await);
+        let (foreign, unknown) = (ask(own.fill(route.path)).await, ask(none.fill(route.path)).await);
         assert_eq!(foreign.status, 404, "{}", route.bin);
         let plain = |answer: &tests::Answer, id: &str| {
             let mut error = answer.json()["error"].clone();
             error["request_id"] = "".into();
             error.to_string().replace(id, "ID")
         };
-        let (own, none) = if route.path.contains("{run}") { (run, NO_RUN) } else { (id, NO_PERSONA) };
-        assert_eq!(plain(&foreign, own), plain(&unknown, none), "{}", route.bin);
+        assert_eq!(plain(&foreign, own_id), plain(&unknown, no_id), "{}", route.bin);
     }
 }
 

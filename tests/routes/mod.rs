@@ -1,4 +1,5 @@
 //! As the API's paths.
+mod conversations;
 mod personas;
 mod pipelines;
 mod runs;

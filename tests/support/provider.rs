@@ -284,11 +284,18 @@ fn as_request(body: &Value) -> CompletionRequest {
         .flatten()
         .map(|message| Message::new(Speaker::User, message["content"].as_str().unwrap_or_default()))
         .collect();
+    let said = messages.last().map(|message| message.content.clone()).unwrap_or_default();
     let told = messages.iter().find_map(|m| m.content.split_once("<brief>\n")?.1.split_once("\n</brief>"));
     let intent = told.map_or("", |(intent, _)| intent).to_owned();
     let format = &body["response_format"]["json_schema"];
     let (step, seed) = (format["name"].as_str().unwrap_or_default(), body["seed"].as_u64());
     let most = body["max_tokens"].as_u64().unwrap_or(4_000) as u32;
+    if format.is_null() {
+        // A conversation: there is no brief, and no form to fill in.
+        let inputs = json!({"step": "reply", "message": said, "intent": said, "seed": seed});
+        let said = CompletionRequest::new(Role::Chat, messages, most);
+        return CompletionRequest { temperature: 0.0, seed, inputs, ..said };
+    }
     CompletionRequest {
         schema: Some(OutputSchema { name: step.to_owned(), schema: format["schema"].clone() }),
         temperature: 0.0,

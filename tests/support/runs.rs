@@ -44,8 +44,7 @@ pub fn charged(sold: &[Sold]) -> u64 {
 /// The run ended once, no event of it is lost or repeated, its deltas make its persona, and it is within its budget.
 pub async fn assert_sound(workspace: &Workspace, run: &Value, sold: &[Sold]) {
     let id = run["id"].as_str().expect("an id");
-    let events = workspace.get(&format!("/v1/runs/{id}/events")).await.json();
-    let events = events["data"].as_array().expect("events");
+    let events = &workspace.all(&format!("/v1/runs/{id}/events")).await;
     let numbers: Vec<u64> = events.iter().filter_map(|event| event["id"].as_u64()).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>(), "{id}: the log has gaps or repeats");
     let is_end = |event: &Value| {

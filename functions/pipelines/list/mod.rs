@@ -5,7 +5,7 @@ use persona::{Result, app::App, config::Setting, key::Scope, pipeline::Pipeline}
 use super::object;
 use crate::{
     Form, Route,
-    serve::{Call, Reply},
+    serve::{Call, Paging, Reply},
 };
 
 /// The route.
@@ -21,12 +21,17 @@ pub const ROUTE: Route = Route {
     body: None,
     answers: &[(200, Form::List("pipeline"))],
     errors: &[],
-    settings: &[Setting::WorkspacesTable],
+    settings: &[Setting::WorkspacesTable, Setting::SigningSecret],
 };
 
-/// All built-in pipelines; they fit one page.
-#[expect(clippy::unused_async, reason = "every handler has this signature")]
-pub async fn handle(_app: App, call: Call) -> Result<Reply> {
-    let limit = call.query.limit()?;
-    Ok(Reply::list(Pipeline::all_built_in().iter().take(limit).map(object).collect(), None))
+/// The built-in pipelines, in their own order; a cursor continues after the pipeline of its name.
+pub async fn handle(app: App, call: Call) -> Result<Reply> {
+    let paging = Paging::of(&app, &call, &ROUTE, "").await?;
+    let all = Pipeline::all_built_in();
+    let passed =
+        paging.after.as_deref().and_then(|name| all.iter().position(|pipeline| pipeline.name == name));
+    let rest = all.get(passed.map_or(0, |at| at + 1)..).unwrap_or_default();
+    let page = rest.get(..paging.limit).unwrap_or(rest);
+    let next = page.last().filter(|_| page.len() < rest.len()).map(|pipeline| pipeline.name.as_str());
+    paging.reply(page.iter().map(object).collect(), next).await
 }

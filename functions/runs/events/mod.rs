@@ -1,11 +1,17 @@
 //! `GET /v1/runs/{run}/events`: JSON, or server-sent events that go on until the run ends.
 
-use persona::{Error, Result, app::App, config::Setting, key::Scope, run::Tail};
+use persona::{
+    Error, Result,
+    app::App,
+    config::Setting,
+    key::Scope,
+    run::{Run, Tail, events::Event},
+};
 
 use super::access;
 use crate::{
     Form, Route,
-    serve::{Call, EventSource, Payload, Reply},
+    serve::{Call, EventSource, Paging, Payload, Reply},
 };
 
 /// The route.
@@ -21,7 +27,7 @@ pub const ROUTE: Route = Route {
     body: None,
     answers: &[(200, Form::List("event")), (200, Form::Events)],
     errors: &[],
-    settings: &[Setting::WorkspacesTable, Setting::RunsTable],
+    settings: &[Setting::WorkspacesTable, Setting::RunsTable, Setting::SigningSecret],
 };
 
 /// Events after `Last-Event-ID` or `?after=`; past ones first, then live with `Accept: text/event-stream`.
@@ -35,8 +41,24 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
         let tail = Tail::new(app.clone(), *call.caller.tenant(), run.id, after);
         return Ok(Reply::new(200, Payload::Events(Box::new(EventSource { first: Vec::new(), tail }))));
     }
-    let events = app.store().await.events_after(call.caller.tenant(), run.id, after).await?;
-    Ok(Reply::list(events.iter().map(persona::run::events::Event::to_object).collect(), None))
+    listed(&app, &call, &run, after).await
+}
+
+/// A page of the log, oldest first. Its cursor is good for this run alone.
+async fn listed(app: &App, call: &Call, run: &Run, after: u64) -> Result<Reply> {
+    let filters = format!("{}?{}", run.id, call.query.filters());
+    let paging = Paging::of(app, call, &ROUTE, &filters).await?;
+    let after = match &paging.after {
+        Some(position) => position.parse().map_err(Error::internal)?,
+        None => after,
+    };
+    // One more than the page shows whether another follows.
+    let most = paging.limit + 1;
+    let mut events = app.store().await.events_page(call.caller.tenant(), run.id, after, most).await?;
+    let more = events.len() == most;
+    events.truncate(paging.limit);
+    let next = events.last().filter(|_| more).map(|event| event.seq.to_string());
+    paging.reply(events.iter().map(Event::to_object).collect(), next.as_deref()).await
 }
 
 fn last_event_id(header: Option<&str>) -> Result<u64> {
