@@ -218,8 +218,10 @@ impl Completing<'_> {
         let asked = &self.asked;
         let (character, vectors) = voice;
         let seed = asked.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
+        let reply = MessageId::new();
         let draft = Draft {
             run: self.run,
+            reply,
             kind: if talk.is_some() { RunKind::ConversationTurn } else { RunKind::OpenaiCompletion },
             seed,
             budget: None,
@@ -242,7 +244,7 @@ impl Completing<'_> {
             request: asked.request(said, seed),
             notes: asked.notes.clone(),
             own_tools: false,
-            reply_id: MessageId::new(),
+            reply_id: reply,
         }
     }
 
