@@ -362,13 +362,22 @@ mod tests {
     fn openai_clients_are_told_in_their_own_shape() {
         let unknown = Error::not_found("persona", "ada").with_param("model");
         let told = unknown.openai();
-        assert_eq!((&told["error"]["code"], &told["error"]["param"]), (&"model_not_found".into(), &"model".into()));
+        assert_eq!(
+            (&told["error"]["code"], &told["error"]["param"]),
+            (&"model_not_found".into(), &"model".into())
+        );
         assert_eq!(told["error"]["type"], "invalid_request_error");
         let key = Error::new(Code::InvalidKey, "No API key.").openai();
-        assert_eq!(key["error"], json!({
-            "message": "No API key.", "type": "invalid_request_error", "param": null, "code": "invalid_api_key",
-        }));
-        assert_eq!(Error::not_found("conversation", "conv_x").openai()["error"]["code"], "resource.not_found");
+        assert_eq!(
+            key["error"],
+            json!({
+                "message": "No API key.", "type": "invalid_request_error", "param": null, "code": "invalid_api_key",
+            })
+        );
+        assert_eq!(
+            Error::not_found("conversation", "conv_x").openai()["error"]["code"],
+            "resource.not_found"
+        );
         assert_eq!(Error::new(Code::RateLimitExceeded, "").openai()["error"]["type"], "rate_limit_error");
     }
 

@@ -47,7 +47,8 @@ async fn run(program: &str, script: &str, at_least: usize) {
     let told = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}\n{complaint}");
-    let (last, checks) = told.lines().collect::<Vec<_>>().split_last().map(|(last, rest)| (*last, rest.to_vec())).unwrap();
+    let (last, checks) =
+        told.lines().collect::<Vec<_>>().split_last().map(|(last, rest)| (*last, rest.to_vec())).unwrap();
     assert_eq!(last, "done", "{told}");
     assert!(checks.len() >= at_least && checks.iter().all(|line| line.starts_with("ok ")), "{told}");
 }

@@ -29,7 +29,8 @@ pub(crate) fn named(model: &str) -> Result<Named<'_>> {
 /// The persona that a `model` means to this caller.
 pub(crate) async fn find(app: &App, caller: &Caller, model: &str) -> Result<PersonaEntry> {
     let Named { name, version } = named(model)?;
-    let current = personas::access::find(app, caller, name, None).await.map_err(|error| told(error, model))?;
+    let current =
+        personas::access::find(app, caller, name, None).await.map_err(|error| told(error, model))?;
     match version.filter(|version| *version != current.version) {
         None => Ok(current),
         Some(version) => {

@@ -163,7 +163,8 @@ fn body_schema(form: Form) -> Value {
 }
 
 fn headers_answered(status: u16, form: Form) -> Value {
-    let location = (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
+    let location =
+        (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
     let tagged = matches!(form, Form::Object("persona") | Form::Yaml("persona")).then_some("ETag");
     headers(location.into_iter().chain(tagged))
 }

@@ -72,7 +72,10 @@ fn unknown(model: &str, known: &[String]) -> Error {
 
 fn can_be_cut(models: &Router, model: &str) -> bool {
     // The sandbox hashes: any part of a vector of hashes is one.
-    let hashed = models.candidates(Role::Embed).iter().any(|known| known.model == model && known.kind == Kind::Sandbox);
+    let hashed = models
+        .candidates(Role::Embed)
+        .iter()
+        .any(|known| known.model == model && known.kind == Kind::Sandbox);
     let name = model.rsplit('/').next().unwrap_or(model).to_lowercase();
     hashed || CUT.iter().any(|family| name.starts_with(family))
 }
@@ -84,7 +87,10 @@ fn sized(mut vector: Vec<f32>, asked: &Embed, can_be_cut: bool) -> Result<Vec<f3
     }
     if wanted > whole || !can_be_cut {
         let less = if can_be_cut { " or fewer" } else { "" };
-        let message = format!("{wanted} is not a size of \"{}\": its vectors have {whole} dimensions{less}.", asked.model);
+        let message = format!(
+            "{wanted} is not a size of \"{}\": its vectors have {whole} dimensions{less}.",
+            asked.model
+        );
         return Err(Error::invalid("dimensions", message));
     }
     vector.truncate(wanted);

@@ -57,7 +57,8 @@ impl Walk {
     /// Every route of a conversation, from its beginning to its end.
     async fn conversation(&mut self, persona: &Value) {
         let (list, body) = ("/v1/chat/conversations", json!({"persona_id": persona["id"]}));
-        let one = format!("{list}/{}", id(&self.posted("conversations-create", list.to_owned(), "", &body).await));
+        let one =
+            format!("{list}/{}", id(&self.posted("conversations-create", list.to_owned(), "", &body).await));
         let messages = format!("{one}/messages");
         let mut said = json!({"message": "Good evening", "tools": ["web.search"]});
         self.posted("messages-create", messages.clone(), "", &said).await;
@@ -83,11 +84,13 @@ impl Walk {
         self.plain("models-get", format!("{models}/{}", id(persona))).await;
         self.plain("models-get", format!("{models}/sandbox-1")).await;
         let path = "/v1/openai/embeddings".to_owned();
-        let input = json!({"model": "sandbox-1", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 8});
+        let input =
+            json!({"model": "sandbox-1", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 8});
         self.posted("embeddings-create", path.clone(), "", &input).await;
         self.posted("embeddings-create", path, "", &json!({"model": "sandbox-1", "input": "a"})).await;
         let path = "/v1/openai/chat/completions";
-        let tool = json!({"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}});
+        let tool =
+            json!({"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}});
         let said = json!([{"role": "user", "content": "Good evening [[call:look]]"}]);
         let mut body = json!({"model": persona["slug"], "messages": said});
         self.posted("completions-create", path.to_owned(), "", &body).await;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use serde_json::json;
 
-use super::{
-    Draft, OPENING_EVENTS, TEMPERATURE, Talk, Turn, TurnPurse, claim, moderate, read_character,
-};
+use super::{Draft, OPENING_EVENTS, TEMPERATURE, Talk, Turn, TurnPurse, claim, moderate, read_character};
 use crate::{
     app::App,
     conversation::{
@@ -192,9 +190,10 @@ impl Completing<'_> {
         let window = Window::of(earlier?, conversation.summary.as_ref());
         // Results of functions come with the message that led to the calls, which the transcript has already.
         let known = !self.asked.after.is_empty()
-            && window.heard.last().is_some_and(|last| {
-                last.role == Author::User && last.content == self.asked.message
-            });
+            && window
+                .heard
+                .last()
+                .is_some_and(|last| last.role == Author::User && last.content == self.asked.message);
         let mut said = prompt::transcript(&window.heard);
         said.extend((!known).then(|| self.asked.own_message()));
         said.extend(self.asked.after.iter().cloned());

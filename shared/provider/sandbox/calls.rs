@@ -123,12 +123,16 @@ mod tests {
 
     #[test]
     fn a_marker_names_a_function_and_perhaps_its_arguments() {
-        let (found, rest) = wishes(r#"Look [[call:get_weather {"cities": [["Izmir"]]}]] and [[call:web.search]] now"#);
+        let (found, rest) =
+            wishes(r#"Look [[call:get_weather {"cities": [["Izmir"]]}]] and [[call:web.search]] now"#);
         let asked = json!({"cities": [["Izmir"]]});
-        assert_eq!(found, [
-            Wish { name: "get_weather", arguments: Some(asked) },
-            Wish { name: "web.search", arguments: None },
-        ]);
+        assert_eq!(
+            found,
+            [
+                Wish { name: "get_weather", arguments: Some(asked) },
+                Wish { name: "web.search", arguments: None },
+            ]
+        );
         assert_eq!(rest, "Look  and  now");
     }
 

@@ -525,7 +525,8 @@ fn a_function_is_called_where_the_message_asks_for_it_or_the_caller_insists() {
     let mut plain = chat("How is the weather?");
     assert!(called(&plain).is_empty());
     let izmir = json!({"city": "Izmir"});
-    let asked = chat(r#"Look it up [[call:get_weather {"city": "Izmir"}]] [[call:web.search]] [[call:nothing]]"#);
+    let asked =
+        chat(r#"Look it up [[call:get_weather {"city": "Izmir"}]] [[call:web.search]] [[call:nothing]]"#);
     let calls = called(&asked);
     assert_eq!((calls.len(), &calls[0]), (2, &("get_weather".to_owned(), izmir)));
     assert!(calls[1].0 == "web_search" && calls[1].1["city"].is_string(), "{calls:?}");

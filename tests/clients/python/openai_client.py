@@ -44,7 +44,11 @@ def models() -> None:
 def whole_answer() -> None:
     answer = chat.create(
         model=MODEL,
-        messages=[{"role": "system", "content": "It is winter."}, {"role": "developer", "content": "Be kind."}, *GREETING],
+        messages=[
+            {"role": "system", "content": "It is winter."},
+            {"role": "developer", "content": "Be kind."},
+            *GREETING,
+        ],
         temperature=0.5,
         top_p=0.9,
         seed=7,
@@ -56,9 +60,13 @@ def whole_answer() -> None:
     )
     choice = answer.choices[0]
     check("chat answers", choice.message.content and choice.finish_reason == "stop", answer)
-    check("chat counts", answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens, answer)
+    check(
+        "chat counts", answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens, answer
+    )
     about = answer.model_extra["persona"]
-    check("chat tells drift and cost", about["drift"]["verdict"] and about["cost_usd"] == 0 and about["simulated"], about)
+    check(
+        "chat tells drift and cost", about["drift"]["verdict"] and about["cost_usd"] == 0 and about["simulated"], about
+    )
     again = chat.create(model=MODEL, messages=[*GREETING], seed=7)
     versioned = chat.create(model=f"{MODEL}@1", messages=[*GREETING], seed=7)
     check("a version may be named", again.choices[0].message.content == versioned.choices[0].message.content, versioned)

@@ -26,7 +26,8 @@ async fn a_completion_by_itself_is_a_run_and_no_conversation() {
     assert_eq!(run["input"]["message"], "What do you sing?");
     assert!(workspace.all("/v1/chat/conversations").await.is_empty());
     for name in [persona["id"].clone(), json!(format!("{}@1", persona["id"].as_str().unwrap()))] {
-        let same = workspace.post(COMPLETIONS, &question(&name, "What do you sing?", &json!({"seed": 3}))).await;
+        let same =
+            workspace.post(COMPLETIONS, &question(&name, "What do you sing?", &json!({"seed": 3}))).await;
         assert_eq!(same.json()["choices"], completion["choices"], "{name}");
     }
 }
@@ -37,15 +38,24 @@ async fn chunks_say_who_speaks_then_the_words_then_why_they_end() {
     let persona = workspace.persona(BRIEF).await;
     for usage in [false, true] {
         let more = json!({"stream": true, "seed": 3, "stream_options": {"include_usage": usage}});
-        let request = workspace.call(Method::POST, COMPLETIONS).json(&question(&persona["id"], "Hello", &more));
+        let request =
+            workspace.call(Method::POST, COMPLETIONS).json(&question(&persona["id"], "Hello", &more));
         let answer = send(request).await;
         assert_eq!(answer.header("content-type"), "text/event-stream");
         let mut chunks = chunks(&answer.text);
         assert_eq!(chunks.pop(), Some(Value::Null), "the end is [DONE]");
         let last = chunks.last().unwrap();
         assert!(last["persona"]["drift"]["voice"].is_number(), "{last}");
-        assert_eq!(last["choices"] == json!([]) && last["usage"]["total_tokens"].is_number(), usage, "{last}");
-        assert!(chunks.iter().all(|chunk| chunk["id"] == last["id"] && chunk["object"] == "chat.completion.chunk"));
+        assert_eq!(
+            last["choices"] == json!([]) && last["usage"]["total_tokens"].is_number(),
+            usage,
+            "{last}"
+        );
+        assert!(
+            chunks
+                .iter()
+                .all(|chunk| chunk["id"] == last["id"] && chunk["object"] == "chat.completion.chunk")
+        );
         let choices: Vec<&Value> = chunks.iter().filter_map(|chunk| chunk["choices"].get(0)).collect();
         assert_eq!(choices[0]["delta"]["role"], "assistant");
         let (ending, before) = choices.split_last().unwrap();
@@ -87,12 +97,16 @@ async fn functions_are_the_callers_and_are_no_turn_until_they_are_answered() {
     let workspace = Workspace::test("team").await;
     let persona = workspace.persona(BRIEF).await;
     let conversation = begun(&workspace, &persona).await;
-    let look = json!({"name": "look", "description": "Look.", "parameters": {"type": "object", "properties": {}}});
+    let look =
+        json!({"name": "look", "description": "Look.", "parameters": {"type": "object", "properties": {}}});
     let more = json!({"tools": [{"type": "function", "function": look}]});
     let mut body = question(&persona["id"], "What is there? [[call:look {\"far\": true}]]", &more);
     let called = in_conversation(&workspace, &conversation, &body).await.json();
     let message = &called["choices"][0]["message"];
-    assert_eq!((&called["choices"][0]["finish_reason"], &message["content"]), (&json!("tool_calls"), &Value::Null));
+    assert_eq!(
+        (&called["choices"][0]["finish_reason"], &message["content"]),
+        (&json!("tool_calls"), &Value::Null)
+    );
     assert_eq!(message["tool_calls"][0]["function"], json!({"name": "look", "arguments": "{\"far\":true}"}));
     assert!(called["persona"]["drift"].is_null(), "nothing was said");
     let said = body["messages"].as_array_mut().unwrap();
@@ -129,7 +143,8 @@ async fn json_comes_by_the_callers_schema() {
         "type": "object", "additionalProperties": false, "required": ["mood", "hour"],
         "properties": {"mood": {"enum": ["glad", "sad"]}, "hour": {"type": "integer", "minimum": 0, "maximum": 23}},
     });
-    let format = json!({"type": "json_schema", "json_schema": {"name": "mood", "strict": true, "schema": schema}});
+    let format =
+        json!({"type": "json_schema", "json_schema": {"name": "mood", "strict": true, "schema": schema}});
     let body = question(&persona["id"], "How are you?", &json!({"response_format": format}));
     let answer = workspace.post(COMPLETIONS, &body).await.json();
     let content = answer["choices"][0]["message"]["content"].as_str().unwrap();

@@ -46,7 +46,12 @@ async fn what_is_wrong_with_a_request_is_named() {
         (json!({"model": MODEL, "input": []}), 400, "request.invalid", "input"),
         (json!({"model": MODEL, "input": ["a", ""]}), 400, "request.invalid", "input.1"),
         (json!({"model": MODEL, "input": "a", "dimensions": 9_999}), 400, "request.invalid", "dimensions"),
-        (json!({"model": MODEL, "input": "a", "encoding_format": "hex"}), 400, "request.invalid", "encoding_format"),
+        (
+            json!({"model": MODEL, "input": "a", "encoding_format": "hex"}),
+            400,
+            "request.invalid",
+            "encoding_format",
+        ),
         (json!({"model": MODEL, "input": "a", "colour": "red"}), 400, "request.invalid", "colour"),
     ] {
         assert_eq!(refused(&workspace.post(EMBEDDINGS, &body).await, status, code), param, "{body}");

@@ -41,7 +41,8 @@ async fn transcript(workspace: &Workspace, conversation: &Value) -> Vec<Value> {
 /// The data of each event of a stream; `null` for `[DONE]`.
 fn chunks(text: &str) -> Vec<Value> {
     let data = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
-    data.map(|data| if data == "[DONE]" { Value::Null } else { serde_json::from_str(data).unwrap() }).collect()
+    data.map(|data| if data == "[DONE]" { Value::Null } else { serde_json::from_str(data).unwrap() })
+        .collect()
 }
 
 /// Fails unless the answer is this error in OpenAI's shape; its `param`.

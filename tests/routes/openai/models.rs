@@ -37,7 +37,10 @@ async fn a_model_is_called_as_it_was_asked_for() {
     for name in [id.to_owned(), persona["slug"].as_str().unwrap().to_owned(), format!("{id}@1")] {
         let model = workspace.get(&format!("{MODELS}/{name}")).await.json();
         assert_eq!((&model["id"], &model["object"]), (&json!(name), &json!("model")));
-        assert_eq!((&model["persona"]["persona_id"], &model["persona"]["version"]), (&persona["id"], &json!(1)));
+        assert_eq!(
+            (&model["persona"]["persona_id"], &model["persona"]["version"]),
+            (&persona["id"], &json!(1))
+        );
         assert_eq!(model["persona"]["name"], persona["identity"]["name"]);
         assert!(model["created"].as_i64().unwrap() > 1_700_000_000, "{model}");
     }

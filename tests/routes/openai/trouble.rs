@@ -7,7 +7,9 @@ use tests::{
     support::provider::{Fault, Script, shared},
 };
 
-use super::{BRIEF, COMPLETIONS, CONVERSATION, begun, chunks, in_conversation, question, refused, transcript};
+use super::{
+    BRIEF, COMPLETIONS, CONVERSATION, begun, chunks, in_conversation, question, refused, transcript,
+};
 
 #[tokio::test]
 async fn a_model_that_is_not_the_keys_to_talk_to_is_not_found() {
@@ -65,7 +67,8 @@ async fn a_conversation_must_be_the_keys_and_with_the_model() {
 async fn what_is_not_understood_is_named() {
     let workspace = Workspace::test("team").await;
     let persona = workspace.persona(BRIEF).await;
-    let picture = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]);
+    let picture =
+        json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]);
     for (more, param) in [
         (json!({"n": 2}), "n"),
         (json!({"logprobs": true}), "logprobs"),
@@ -98,7 +101,8 @@ async fn every_refusal_has_openais_shape() {
     refused(&send(workspace.call(Method::POST, COMPLETIONS).body("{")).await, 400, "request.invalid");
     let down = question(&persona["id"], "[[trigger:provider_unavailable]] Hello", &json!({}));
     refused(&workspace.post(COMPLETIONS, &down).await, 503, "provider.unavailable");
-    let streamed = question(&persona["id"], "[[trigger:provider_unavailable]] Hello", &json!({"stream": true}));
+    let streamed =
+        question(&persona["id"], "[[trigger:provider_unavailable]] Hello", &json!({"stream": true}));
     refused(&workspace.post(COMPLETIONS, &streamed).await, 503, "provider.unavailable");
 }
 
@@ -127,12 +131,24 @@ async fn a_provider_that_breaks_off_ends_the_stream_with_the_error() {
     let answer = in_conversation(&workspace, &conversation, &question(&persona["id"], "Hello?", &more)).await;
     assert_eq!(answer.status, 200);
     let chunks = chunks(&answer.text);
-    assert!(chunks.iter().any(|chunk| chunk["choices"][0]["delta"]["content"].is_string()), "{}", answer.text);
+    assert!(
+        chunks.iter().any(|chunk| chunk["choices"][0]["delta"]["content"].is_string()),
+        "{}",
+        answer.text
+    );
     let last = chunks.last().unwrap();
-    assert_eq!((&last["error"]["code"], &last["error"]["type"]), (&json!("provider.unavailable"), &json!("server_error")));
+    assert_eq!(
+        (&last["error"]["code"], &last["error"]["type"]),
+        (&json!("provider.unavailable"), &json!("server_error"))
+    );
     let kept = transcript(&workspace, &conversation).await;
     assert!(kept.len() == 1 && kept[0]["role"] == "user", "{kept:?}");
-    let next = in_conversation(&workspace, &conversation, &question(&persona["id"], "And now?", &json!({"seed": 7_302}))).await;
+    let next = in_conversation(
+        &workspace,
+        &conversation,
+        &question(&persona["id"], "And now?", &json!({"seed": 7_302})),
+    )
+    .await;
     assert_eq!(next.status, 200, "{}", next.text);
     let spent: &Value = &next.json()["persona"]["cost_usd"];
     assert!(spent.as_f64().unwrap() > 0.0, "{spent}");

@@ -66,9 +66,7 @@ pub async fn handle(app: App, call: Call<Body>) -> Result<Reply> {
     let asked = Embed { model, texts: texts(input)?, dimensions };
     let made = openai::embed(&app, call.caller.mode, &asked).await?;
     let encoding = encoding_format.unwrap_or(Encoding::Float);
-    let object = |(index, vector): (usize, &Vec<f32>)| {
-        json!({"object": "embedding", "index": index, "embedding": encoded(vector, encoding)})
-    };
+    let object = |(index, vector): (usize, &Vec<f32>)| json!({"object": "embedding", "index": index, "embedding": encoded(vector, encoding)});
     let data: Vec<Value> = made.vectors.iter().enumerate().map(object).collect();
     let answer = json!({
         "object": "list", "data": data, "model": asked.model,

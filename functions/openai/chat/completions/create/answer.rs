@@ -186,7 +186,8 @@ mod tests {
     }
 
     fn spoken(content: &str, calls: usize) -> Spoken {
-        let call = |at: usize| ToolCall { id: format!("call_{at}"), name: "look".into(), arguments: "{}".into() };
+        let call =
+            |at: usize| ToolCall { id: format!("call_{at}"), name: "look".into(), arguments: "{}".into() };
         let report = Report {
             persona_version: 3,
             drift: Drift::new(0.1, 0.2, Method::Local),

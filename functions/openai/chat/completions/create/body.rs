@@ -168,7 +168,8 @@ impl Body {
         };
         let at = "/response_format/json_schema/schema";
         if schema["type"] != "object" {
-            problems.push(Detail::new(at, "The schema's type is not \"object\". Put the value into an object."));
+            problems
+                .push(Detail::new(at, "The schema's type is not \"object\". Put the value into an object."));
         } else if let Some(why) = schema::unusable(&schema) {
             problems.push(Detail::new(at, why));
         }
@@ -273,7 +274,10 @@ mod tests {
             (json!({"temperature": 3}), "/temperature"),
             (json!({"messages": []}), "/messages"),
             (json!({"tool_choice": "required"}), "/tool_choice"),
-            (json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "go"}}}), "/tool_choice"),
+            (
+                json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "go"}}}),
+                "/tool_choice",
+            ),
             (json!({"tools": [{"type": "custom", "custom": {"name": "x"}}]}), "/tools/0/type"),
             (json!({"stop": ["a", "b", "c", "d", "e"]}), "/stop"),
         ] {
@@ -284,7 +288,9 @@ mod tests {
 
     #[test]
     fn a_schema_that_is_none_is_refused_before_a_model_reads_it() {
-        for schema in [json!({"type": "array"}), json!({"type": "object", "properties": {"a": {"type": "nonsense"}}})] {
+        for schema in
+            [json!({"type": "array"}), json!({"type": "object", "properties": {"a": {"type": "nonsense"}}})]
+        {
             let format = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
             let refused = refused(&json!({"response_format": format}));
             assert_eq!(refused.as_deref(), Some("/response_format/json_schema/schema"));

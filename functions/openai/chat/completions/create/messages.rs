@@ -98,7 +98,8 @@ impl Listening<'_> {
             }
             Role::User => {
                 self.expect_no_results(at);
-                self.problems.extend(unfit(&text).map(|why| Detail::new(format!("/messages/{at}/content"), why)));
+                self.problems
+                    .extend(unfit(&text).map(|why| Detail::new(format!("/messages/{at}/content"), why)));
                 self.say(Message::new(Speaker::User, text.trim()));
             }
             Role::Assistant => {
@@ -122,7 +123,8 @@ impl Listening<'_> {
                 ("text", Some(text), _) | ("refusal", _, Some(text)) => texts.push(text.as_str()),
                 (other, ..) => {
                     let shown: String = other.chars().take(40).collect();
-                    let why = format!("A part of type \"{shown}\" is not read here. Send parts of type \"text\".");
+                    let why =
+                        format!("A part of type \"{shown}\" is not read here. Send parts of type \"text\".");
                     self.problems.push(Detail::new(format!("/messages/{at}/content/{number}"), why));
                 }
             }
@@ -153,14 +155,19 @@ impl Listening<'_> {
             }
             None => {
                 let shown: String = id.chars().take(60).collect();
-                self.wrong(at, &format!("tool_call_id \"{shown}\" is no call of the assistant's message before it."));
+                self.wrong(
+                    at,
+                    &format!("tool_call_id \"{shown}\" is no call of the assistant's message before it."),
+                );
             }
         }
     }
 
     fn expect_no_results(&mut self, at: usize) {
         if let Some(id) = self.open.first() {
-            let why = format!("The call \"{id}\" has no result. Send a message of role \"tool\" for each call first.");
+            let why = format!(
+                "The call \"{id}\" has no result. Send a message of role \"tool\" for each call first."
+            );
             self.wrong(at, &why);
             self.open.clear();
         }
@@ -173,7 +180,11 @@ impl Listening<'_> {
     /// Adds words. Some vendors want the speakers to take turns, so one who says two things says one.
     fn say(&mut self, message: Message) {
         match self.said.last_mut() {
-            Some(last) if last.role == message.role && last.tool_calls.is_empty() && message.tool_calls.is_empty() => {
+            Some(last)
+                if last.role == message.role
+                    && last.tool_calls.is_empty()
+                    && message.tool_calls.is_empty() =>
+            {
                 last.content.push_str("\n\n");
                 last.content.push_str(&message.content);
             }
@@ -192,7 +203,8 @@ impl Listening<'_> {
         let mut after = before.split_off(at);
         let message = after.remove(0).content;
         if after.last().is_some_and(|last| last.role == Speaker::Assistant && last.tool_calls.is_empty()) {
-            let why = "The last word is the assistant's. End with a message of the user or with a tool's result.";
+            let why =
+                "The last word is the assistant's. End with a message of the user or with a tool's result.";
             self.problems.push(Detail::new(format!("/messages/{}", count - 1), why));
         }
         Heard { before, message, after, notes }
@@ -242,17 +254,25 @@ mod tests {
         ]));
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(heard.message, "What is there?");
-        assert_eq!(heard.after, [
-            Message::calling("", vec![ToolCall { id: "call_1".into(), name: "look".into(), arguments: "{}".into() }]),
-            Message::result("call_1", "A lamp."),
-        ]);
+        assert_eq!(
+            heard.after,
+            [
+                Message::calling(
+                    "",
+                    vec![ToolCall { id: "call_1".into(), name: "look".into(), arguments: "{}".into() }]
+                ),
+                Message::result("call_1", "A lamp."),
+            ]
+        );
     }
 
     #[test]
     fn calls_and_results_that_do_not_belong_together_are_told() {
-        let stray = json!([{"role": "user", "content": "a"}, {"role": "tool", "tool_call_id": "x", "content": "b"}]);
+        let stray =
+            json!([{"role": "user", "content": "a"}, {"role": "tool", "tool_call_id": "x", "content": "b"}]);
         assert_eq!(read(stray).1, ["/messages/1"]);
-        let unanswered = json!([{"role": "user", "content": "a"}, calling("x"), {"role": "user", "content": "b"}]);
+        let unanswered =
+            json!([{"role": "user", "content": "a"}, calling("x"), {"role": "user", "content": "b"}]);
         assert_eq!(read(unanswered).1, ["/messages/2"]);
         assert_eq!(read(json!([{"role": "user", "content": "a"}, calling("x")])).1, ["/messages/1"]);
     }
