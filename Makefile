@@ -61,10 +61,19 @@ smoke: $(TOOLS) ## deploy the whole template to an emulator and make personas th
 	cargo build -q -p functions --bins
 	$(VENV)/bin/python infra/deploy/smoke.py target/debug
 
+# What time to the first word is compared with.
+$(LITELLM_PROXY): Makefile
+	@echo "installing LiteLLM's proxy into .local/litellm"
+	@$(PYTHON) -m venv .local/litellm
+	@.local/litellm/bin/pip install -q --disable-pip-version-check 'litellm[proxy]==1.109.1' \
+		|| { echo "error: LiteLLM could not be installed; pip's reason is above." >&2; exit 1; }
+	@touch $@
+
 # Optimised, but not linked as for Lambda: that takes half an hour, and the times are much the same.
 bench: export CARGO_PROFILE_RELEASE_LTO := off
 bench: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
-bench: $(TOOLS) ## measure the promised numbers, against an optimised build; BENCH="runs init" measures parts
+bench: export LITELLM := $(CURDIR)/.local/litellm/bin/litellm
+bench: $(TOOLS) $(LITELLM_PROXY) ## measure the promised numbers, against an optimised build; BENCH="runs init" measures parts
 	cargo build -q --release -p functions -p bare --bins
 	cargo build -q -p tests --bench bench
 	$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \

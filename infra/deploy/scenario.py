@@ -28,6 +28,7 @@ def play(emulator, outputs, say):
     persona = check_polled_form(api, say)
     check_streamed_form(api, say)
     check_waiting_form(live, say)
+    check_conversation(live, say)
     check_lists(api, persona, say)
     check_endings(api, say)
     forge_message(emulator, outputs)
@@ -121,6 +122,34 @@ def check_waiting_form(live, say):
     if persona != answer.json():
         raise SmokeError(f"{persona['id']} is not what its creation answered")
     say(f"waited for {persona['id']} in live mode, read it as {SLUG}")
+
+
+def check_conversation(live, say):
+    """Two conversations with the persona that the waiting form made: pages, turns in both forms, drift, the end."""
+    path = "/v1/chat/conversations"
+    tools = expect(live.call("GET", "/v1/tools"), 200).json()["data"]
+    first, second = (expect(live.call("POST", path, {"persona_id": SLUG}), 201).json() for _ in range(2))
+    page = expect(live.call("GET", f"{path}?limit=1"), 200).json()
+    rest = expect(live.call("GET", f"{path}?limit=1&cursor={page['next_cursor']}"), 200).json()
+    if [page["data"], rest["data"]] != [[second], [first]]:
+        raise SmokeError(f"the pages of {path} are {page} and {rest}")
+    one = f"{path}/{first['id']}"
+    turn = expect(live.call("POST", f"{one}/messages", {"message": "Good evening", "persona_id": SLUG}), 200).json()
+    body = {"message": "And what do you fear?", "stream": True}
+    streamed = expect(live.call("POST", f"{one}/messages", body), 200).body.decode()
+    if "event: message.delta" not in streamed or "event: run.completed" not in streamed:
+        raise SmokeError(f"the streamed turn was {streamed}")
+    kept = expect(live.call("GET", f"{one}/messages?limit=3"), 200).json()
+    last = expect(live.call("GET", f"{one}/messages?cursor={kept['next_cursor']}"), 200).json()
+    if len(kept["data"] + last["data"]) != 4 or kept["data"][2]["content"] != turn["content"]:
+        raise SmokeError(f"the transcript of {first['id']} is {kept} and {last}")
+    series = expect(live.call("GET", f"{one}/drift?limit=1"), 200).json()
+    expect(live.call("GET", f"{one}/drift?cursor={series['next_cursor']}"), 200)
+    if expect(live.call("GET", one), 200).json()["turns"] != 2:
+        raise SmokeError(f"{first['id']} has not counted its two turns")
+    expect(live.call("DELETE", one), 200)
+    expect(live.call("GET", one), 404, "resource.not_found")
+    say(f"talked with {SLUG} in {first['id']}, drift {turn['drift']['verdict']}, {len(tools)} tools; deleted it")
 
 
 def check_lists(api, persona, say):

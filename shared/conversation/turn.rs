@@ -360,6 +360,8 @@ impl Draft {
         let mut reply = StepState::pending(Vec::new());
         reply.status = StepStatus::Running;
         reply.attempt = 1;
+        // Nobody else takes it while this process may be alive.
+        reply.lease = app.clock().epoch_millis() + LOST_AFTER.as_millis() as i64;
         Run {
             id: self.run,
             kind: self.kind,

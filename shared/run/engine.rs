@@ -108,8 +108,7 @@ impl<'a> Engine<'a> {
     /// From claim to commit. Whether the step is done and the run goes on.
     async fn take(&self, run: &Run, held: &Held) -> Result<bool> {
         let mut log = EventLog::new(self.tenant, run.id, run.last_seq);
-        if held.attempt > ATTEMPTS {
-            let lost = Error::internal(format!("step {} was lost {ATTEMPTS} times", held.step));
+        if let Some(lost) = lost_for_good(run, held) {
             self.fail(&mut log, run, held, &lost, &StepResult::empty(), None).await?;
             return Ok(false);
         }
@@ -338,6 +337,17 @@ impl<'a> Engine<'a> {
         self.send(run.id, stalled).await?;
         Ok(count)
     }
+}
+
+/// Why a step is not taken once more.
+fn lost_for_good(run: &Run, held: &Held) -> Option<Error> {
+    if run.kind.is_spoken() {
+        // Its answer was made inside the function that was called, and died with it.
+        let message = "The answer was lost while it was made. Send the message again.";
+        return Some(Error::new(Code::ProviderUnavailable, message));
+    }
+    let lost = || Error::internal(format!("step {} was lost {ATTEMPTS} times", held.step));
+    (held.attempt > ATTEMPTS).then(lost)
 }
 
 /// The one line of a step; the worker's spans name it.

@@ -42,6 +42,13 @@ pub enum RunKind {
     OpenaiCompletion,
 }
 
+impl RunKind {
+    /// Whether one function makes it from beginning to end, without queue and pipeline.
+    pub fn is_spoken(self) -> bool {
+        matches!(self, Self::ConversationTurn | Self::OpenaiCompletion)
+    }
+}
+
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

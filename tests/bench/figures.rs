@@ -82,6 +82,15 @@ impl Row {
         Self { must, holds: Some(holds), ..Self::shown(what, samples, unit) }
     }
 
+    /// The median and the 95th percentile may be at most `limits`.
+    pub(crate) fn within(what: &str, samples: &Samples, unit: Unit, limits: (f64, f64)) -> Self {
+        let within = |share, limit| samples.quantile(share).is_some_and(|figure| figure <= limit);
+        let (median, p95) = limits;
+        let must = format!("median ≤ {}, p95 ≤ {}", unit.show(Some(median)), unit.show(Some(p95)));
+        let holds = within(0.5, median) && within(0.95, p95);
+        Self { must, holds: Some(holds), ..Self::shown(what, samples, unit) }
+    }
+
     /// Every sample may be at most `limit`.
     pub(crate) fn all_within(what: &str, samples: &Samples, unit: Unit, limit: f64) -> Self {
         let holds = samples.most().is_some_and(|most| most <= limit);

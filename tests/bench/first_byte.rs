@@ -1,6 +1,9 @@
 //! How long a caller waits for the first byte of a stream of events.
 
-use std::{env, fs, path::PathBuf, process::Command, time::Duration, time::Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt;
 use reqwest::{Method, Response};
@@ -11,6 +14,7 @@ use tokio::time::sleep;
 use crate::{
     BRIEF,
     figures::{Row, Samples, Unit},
+    processes,
 };
 
 const COLD: usize = 15;
@@ -49,10 +53,10 @@ pub(crate) async fn measure() -> Vec<Row> {
     let workspace = Workspace::test("enterprise").await;
     let mut cold = Vec::new();
     for _ in 0..COLD {
-        for process in processes() {
+        for process in processes(FUNCTION) {
             Command::new("kill").arg(process).status().expect("kill");
         }
-        while !processes().is_empty() {
+        while !processes(FUNCTION).is_empty() {
             sleep(Duration::from_millis(20)).await;
         }
         sleep(NOTICED).await;
@@ -71,17 +75,4 @@ pub(crate) async fn measure() -> Vec<Row> {
         Row::all_within("first SSE byte, cold (a process starts)", &cold, Unit::Millis, 1_000.0),
         Row::median_within("first SSE byte, warm", &warm, Unit::Millis, 100.0),
     ]
-}
-
-/// The ids of this stack's processes of the function: they alone have its name and know this stack's emulator.
-fn processes() -> Vec<String> {
-    let endpoint = env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL: use `make bench`");
-    let endpoint = format!("AWS_ENDPOINT_URL={endpoint}\0");
-    let is_one = |process: &PathBuf| {
-        let named = fs::read_link(process.join("exe")).is_ok_and(|binary| binary.ends_with(FUNCTION));
-        named && fs::read_to_string(process.join("environ")).is_ok_and(|known| known.contains(&endpoint))
-    };
-    let all = fs::read_dir("/proc").expect("/proc: this part needs Linux").filter_map(Result::ok);
-    let ours = all.map(|entry| entry.path()).filter(is_one);
-    ours.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
 }

@@ -1,7 +1,7 @@
 //! `make bench`: the numbers this service promises, measured against a running stack, as a table. A number that is
 //! missed is marked in the table and fails nothing: times depend on the machine.
 //!
-//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load init]`: see the Makefile.
+//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat init]`: see the Makefile.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -9,6 +9,7 @@
     reason = "a report prints, and fails by panicking"
 )]
 
+mod chat;
 mod figures;
 mod first_byte;
 mod init;
@@ -39,7 +40,7 @@ async fn main() {
     if wants("requests") {
         rows.extend(requests::measure().await);
     }
-    if wants("runs") || wants("load") {
+    if wants("runs") || wants("load") || wants("chat") {
         let port = env::var("BENCH_PROVIDER_PORT").ok().and_then(|port| port.parse().ok());
         let port =
             port.expect("BENCH_PROVIDER_PORT: the port of the provider that the stack is configured with");
@@ -49,6 +50,9 @@ async fn main() {
         }
         if wants("load") {
             rows.extend(load::measure(&provider).await);
+        }
+        if wants("chat") {
+            rows.extend(chat::measure(port).await);
         }
     }
     if wants("init") {
@@ -69,4 +73,17 @@ fn machine() -> String {
     let load = load.split(' ').next().unwrap_or_default().to_owned();
     let build = if binaries_of_stack().ends_with("release") { "release" } else { "unoptimised" };
     format!("{cores} cores, load average {load} at the end, {build} build.\n")
+}
+
+/// The ids of this stack's processes of a function: they alone have its name and know this stack's emulator.
+pub(crate) fn processes(function: &str) -> Vec<String> {
+    let endpoint = env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL: use `make bench`");
+    let endpoint = format!("AWS_ENDPOINT_URL={endpoint}\0");
+    let is_one = |process: &PathBuf| {
+        let named = fs::read_link(process.join("exe")).is_ok_and(|binary| binary.ends_with(function));
+        named && fs::read_to_string(process.join("environ")).is_ok_and(|known| known.contains(&endpoint))
+    };
+    let all = fs::read_dir("/proc").expect("/proc: this part needs Linux").filter_map(Result::ok);
+    let ours = all.map(|entry| entry.path()).filter(is_one);
+    ours.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
 }

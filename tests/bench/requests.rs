@@ -13,13 +13,6 @@ use crate::{
 
 const CALLS: usize = 20;
 
-/// The count in `Server-Timing: store;desc="2 requests"`.
-pub(crate) fn counted(answer: &Answer) -> f64 {
-    let header = answer.header("server-timing");
-    let digits: String = header.chars().filter(char::is_ascii_digit).collect();
-    digits.parse().expect("a count of requests")
-}
-
 /// The rows.
 pub(crate) async fn measure() -> Vec<Row> {
     let workspace = Workspace::test("enterprise").await;
@@ -42,7 +35,7 @@ async fn calls(workspace: &Workspace, path: &str) -> (Samples, Samples) {
         let answer = send(workspace.call(Method::GET, path)).await;
         millis.push(begun.elapsed().as_secs_f64() * 1e3);
         assert!(answer.status.is_success(), "{}", answer.text);
-        counts.push(counted(&answer));
+        counts.push(answer.store_requests() as f64);
     }
     (counts.into_iter().collect(), millis.into_iter().collect())
 }

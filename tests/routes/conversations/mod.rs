@@ -1,4 +1,5 @@
 //! As the API's paths.
+mod injections;
 mod lifecycle;
 mod messages;
 mod trouble;

@@ -127,7 +127,7 @@ async fn a_turn_keeps_its_budget() {
     let (workspace, conversation) = live().await;
     let body = json!({"message": "Good evening", "seed": 7_201, "budget_usd": 0.000_001});
     let answer = workspace.post(&messages_path(&conversation), &body).await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (402, "cost.budget_exceeded"));
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (402, "persona.cost_budget_exceeded"));
     assert!(shared().sold(7_201).is_empty(), "the provider was asked all the same");
 }
 
