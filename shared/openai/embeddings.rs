@@ -58,8 +58,9 @@ pub async fn embed(app: &App, mode: Mode, asked: &Embed) -> Result<Embedded> {
     }
     let answer = models.embed_by(&asked.model, &asked.texts, &Open).await?;
     let tokens = answer.usage().input;
-    let cut = |vector| sized(vector, asked, can_be_cut(models, &asked.model));
-    let vectors = answer.content.into_iter().map(cut).collect::<Result<_>>()?;
+    let can_be_cut = can_be_cut(models, &asked.model);
+    let vectors = answer.content.into_iter().map(|vector| sized(vector, asked, can_be_cut));
+    let vectors = vectors.collect::<Result<_>>()?;
     Ok(Embedded { vectors, tokens, cost: answer.cost })
 }
 

@@ -269,7 +269,8 @@ fn written(call: &Call<'_>, person: &Person) -> String {
         }
     }
     let drafts = answer.keys().any(|key| is_layer(key));
-    if answer.is_empty() && call.request.role == Role::Chat {
+    let open = call.schema().is_some_and(|schema| schema.get("properties").is_none());
+    if answer.is_empty() && open && call.request.role == Role::Chat {
         // A caller who wants JSON and does not say which.
         answer.insert("reply".to_owned(), spoken(call, person).into());
     }

@@ -81,8 +81,11 @@ fn texts(input: Input) -> Result<Vec<String>> {
     let (texts, alone) = match input {
         Input::One(text) => (vec![text], true),
         Input::Several(texts) => (texts, false),
-        Input::Tokens(_) => {
-            let message = "input is tokens, and the configured model takes texts. Send a string or an array of strings.";
+        Input::Tokens(tokens) => {
+            let first: String = tokens[0].to_string().chars().take(40).collect();
+            let message = format!(
+                "input begins with {first}: these are tokens, and the configured models take texts. Send a string or an array of strings."
+            );
             return Err(Error::invalid("input", message));
         }
     };
