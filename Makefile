@@ -7,6 +7,7 @@ LOCAL   := $(VENV)/bin/python infra/local
 TOOLS   := $(VENV)/.tools-installed
 DATA    := infra/data.yaml
 SAM_CLI := 1.170.0
+CLIENTS := .local/clients/.installed
 SAM     := .local/sam-$(SAM_CLI)/bin/sam
 # What functions are built for; the parameter Architecture of template.yaml is told the same.
 ARCH    ?= arm64
@@ -16,7 +17,7 @@ TOOLED  := env -u CARGO_TARGET_DIR PATH="$(CURDIR)/$(VENV)/bin:$$PATH" SAM_CLI_T
 PROVIDER := --reserve-port TEST_PROVIDER_PORT --providers-json tests/support/providers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test smoke bench fmt lint openapi build deploy clean
+.PHONY: help setup clients run test smoke bench fmt lint openapi build deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,10 +33,23 @@ $(TOOLS): infra/requirements.txt
 		|| { echo "error: the tools could not be installed; pip's reason is above." >&2; exit 1; }
 	@touch $@
 
+# Clients of others that the tests run. Node comes with them, as a Python package.
+clients: $(CLIENTS) ## install the clients of tests/clients (done by test when needed)
+
+$(CLIENTS): tests/clients/python/requirements.txt tests/clients/node/package-lock.json | $(TOOLS)
+	@echo "installing the clients of tests/clients into .local/clients"
+	@test -x .local/clients/python/bin/python || $(PYTHON) -m venv .local/clients/python
+	@.local/clients/python/bin/python -m pip install -q --disable-pip-version-check --no-compile --no-deps \
+		-r tests/clients/python/requirements.txt \
+		|| { echo "error: the Python clients could not be installed; pip's reason is above." >&2; exit 1; }
+	@PATH="$(CURDIR)/.local/clients/python/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/clients/node \
+		|| { echo "error: the Node clients could not be installed; npm's reason is above." >&2; exit 1; }
+	@touch $@
+
 run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FILE", PERSONA_PROVIDER=openai …
 	@$(LOCAL) up $(ARGS)
 
-test: $(TOOLS) ## unit tests, then the black-box tests against a stack of their own
+test: $(TOOLS) $(CLIENTS) ## unit tests, then the black-box tests against a stack of their own
 	cargo test -q --workspace --exclude tests --lib
 	cargo build -q -p functions -p tests --tests --bins
 	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
@@ -67,7 +81,7 @@ bench: $(TOOLS) $(LITELLM_PROXY) ## measure the promised numbers, against an opt
 
 fmt: $(TOOLS) ## format the code
 	cargo fmt
-	$(VENV)/bin/ruff format -q infra
+	$(VENV)/bin/ruff format -q --config infra/ruff.toml infra tests/clients/python
 
 openapi: ## write docs/openapi.json from the catalogue
 	PERSONA_WRITE_OPENAPI=1 cargo test -q -p functions --lib openapi
@@ -75,8 +89,8 @@ openapi: ## write docs/openapi.json from the catalogue
 lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation, OpenAPI
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -q -- -D warnings
-	$(VENV)/bin/ruff check -q infra
-	$(VENV)/bin/ruff format -q --check infra
+	$(VENV)/bin/ruff check -q --config infra/ruff.toml infra tests/clients/python
+	$(VENV)/bin/ruff format -q --config infra/ruff.toml --check infra tests/clients/python
 	$(VENV)/bin/cfn-lint template.yaml $(DATA)
 	$(VENV)/bin/openapi-spec-validator --schema 3.1 docs/openapi.json
 

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod conversations;
 pub mod fallback;
+pub mod openai;
 pub mod personas;
 pub mod pipelines;
 pub mod runs;
@@ -59,6 +60,8 @@ pub enum Form {
     Yaml(&'static str),
     /// Server-sent events of a run.
     Events,
+    /// Server-sent chunks of a completion, as OpenAI's clients read them.
+    Chunks,
 }
 
 impl Form {
@@ -67,7 +70,7 @@ impl Form {
         match self {
             Self::Object(_) | Self::List(_) => "application/json",
             Self::Yaml(_) => "application/yaml",
-            Self::Events => "text/event-stream",
+            Self::Events | Self::Chunks => "text/event-stream",
         }
     }
 }
@@ -106,6 +109,10 @@ pub const ROUTES: &[&Route] = &[
     &conversations::messages::list::ROUTE,
     &conversations::drift::ROUTE,
     &tools::list::ROUTE,
+    &openai::chat::completions::create::ROUTE,
+    &openai::embeddings::create::ROUTE,
+    &openai::models::list::ROUTE,
+    &openai::models::get::ROUTE,
 ];
 
 /// Every other Lambda.

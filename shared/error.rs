@@ -271,6 +271,23 @@ impl Error {
         json!({ "error": error })
     }
 
+    /// The same in the shape that OpenAI's clients read, for `/v1/openai`. Two codes have names of their own there,
+    /// because clients look for them.
+    pub fn openai(&self) -> Value {
+        let code = match self.code {
+            Code::InvalidKey => "invalid_api_key",
+            Code::NotFound if self.param.as_deref() == Some("model") => "model_not_found",
+            other => other.as_str(),
+        };
+        let kind = match self.code.status() {
+            402 => "insufficient_quota",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": code}})
+    }
+
     /// What a run remembers.
     pub fn to_stored(&self) -> StoredError {
         StoredError {
@@ -339,6 +356,29 @@ mod tests {
                 "run_id": "run_a8K2zB"
             }})
         );
+    }
+
+    #[test]
+    fn openai_clients_are_told_in_their_own_shape() {
+        let unknown = Error::not_found("persona", "ada").with_param("model");
+        let told = unknown.openai();
+        assert_eq!(
+            (&told["error"]["code"], &told["error"]["param"]),
+            (&"model_not_found".into(), &"model".into())
+        );
+        assert_eq!(told["error"]["type"], "invalid_request_error");
+        let key = Error::new(Code::InvalidKey, "No API key.").openai();
+        assert_eq!(
+            key["error"],
+            json!({
+                "message": "No API key.", "type": "invalid_request_error", "param": null, "code": "invalid_api_key",
+            })
+        );
+        assert_eq!(
+            Error::not_found("conversation", "conv_x").openai()["error"]["code"],
+            "resource.not_found"
+        );
+        assert_eq!(Error::new(Code::RateLimitExceeded, "").openai()["error"]["type"], "rate_limit_error");
     }
 
     #[test]

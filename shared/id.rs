@@ -36,6 +36,11 @@ impl<K: Kind> Id<K> {
         text.starts_with(K::PREFIX)
     }
 
+    /// When it was made, in seconds since the epoch.
+    pub fn epoch_seconds(&self) -> u64 {
+        (self.as_u128() >> 80) as u64 / 1_000
+    }
+
     /// The UUID inside; used to spread keys over shards.
     pub fn as_u128(&self) -> u128 {
         self.0.as_u128()
@@ -158,6 +163,13 @@ mod tests {
         let second = RunId::new();
         assert!(first < second);
         assert!(first.to_string() < second.to_string());
+    }
+
+    #[test]
+    fn an_id_knows_when_it_was_made() {
+        use crate::clock::{Clock, SystemClock};
+        let age = SystemClock.epoch_millis() / 1_000 - RunId::new().epoch_seconds() as i64;
+        assert!((0..=1).contains(&age), "{age}");
     }
 
     proptest! {

@@ -14,6 +14,7 @@ pub mod id;
 pub mod key;
 pub mod moderation;
 pub mod money;
+pub mod openai;
 pub mod persona;
 pub mod pipeline;
 pub mod provider;

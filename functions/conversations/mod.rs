@@ -7,3 +7,4 @@ pub mod drift;
 pub mod get;
 pub mod list;
 pub mod messages;
+pub(crate) mod speaking;

@@ -5,7 +5,10 @@ use std::convert::Infallible;
 use lambda_http::{Body, Request, RequestExt, Response, service_fn};
 use persona::{Error, error::Code, id::RequestId};
 
-use crate::{ROUTES, Worker, serve::telemetry};
+use crate::{
+    ROUTES, Worker,
+    serve::{telemetry, told},
+};
 
 /// The function.
 pub const WORKER: Worker =
@@ -33,7 +36,7 @@ fn answer(request: &Request) -> Response<Body> {
         response = response
             .status(204)
             .header("access-control-allow-methods", methods.join(", "))
-            .header("access-control-allow-headers", "Authorization, Content-Type, Accept, Prefer, Idempotency-Key, If-Match, Last-Event-ID, Persona-Version, Persona-Workspace, X-Request-Id, X-Persona-Conversation-Id")
+            .header("access-control-allow-headers", "Authorization, Content-Type, Accept, Prefer, Idempotency-Key, If-Match, Last-Event-ID, Persona-Version, Persona-Workspace, X-Request-Id, X-Persona-Conversation-Id, *")
             .header("access-control-max-age", "86400");
         tracing::info!(request_id, http.method = "OPTIONS", http.status = 204, "a preflight was answered");
         return response.body(Body::Empty).unwrap_or_default();
@@ -53,7 +56,7 @@ fn answer(request: &Request) -> Response<Body> {
     response
         .status(status)
         .header("content-type", "application/json")
-        .body(Body::Text(error.envelope(Some(&request_id)).to_string()))
+        .body(Body::Text(told(&path[at..], &error, &request_id).to_string()))
         .unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, fs, path::Path};
 use persona::error::Code;
 use serde_json::{Map, Value, json};
 
-use crate::{Form, ROUTES, Route};
+use crate::{Form, ROUTES, Route, openai};
 
 /// Set, the test writes the document instead of comparing it.
 const WRITE: &str = "PERSONA_WRITE_OPENAPI";
@@ -48,6 +48,7 @@ fn document() -> Value {
             {"name": "pipelines", "description": "How personas are made, as data."},
             {"name": "chat", "description": "Talking with personas, and how far they drift."},
             {"name": "tools", "description": "What personas may use in a conversation."},
+            {"name": "openai", "description": "Personas as models, for OpenAI's clients."},
         ],
         "paths": paths,
         "components": {
@@ -127,7 +128,11 @@ fn responses(route: &Route) -> Map<String, Value> {
     }
     for (status, codes) in codes_by_status(route) {
         let shared = |code: &Code| json!({"$ref": format!("#/components/responses/{code}")});
-        let response = if let [code] = codes.as_slice() { shared(code) } else { refusal(&codes) };
+        let response = match codes.as_slice() {
+            _ if openai::has(route.path) => openai_refusal(&codes),
+            [code] => shared(code),
+            _ => refusal(&codes),
+        };
         made.insert(status.to_string(), response);
     }
     made
@@ -140,6 +145,9 @@ fn described(status: u16, form: Form) -> String {
         (_, Form::Object(object)) => format!("The {object}."),
         (_, Form::Yaml(object)) => format!("The {object} as YAML, with Accept: application/yaml."),
         (_, Form::List(object)) => format!("A page, each an object \"{object}\"."),
+        (_, Form::Chunks) => {
+            "Chunks as OpenAI's clients read them, each one line of data with an object `chat.completion.chunk`; `persona` rides on the last, then `[DONE]`. A failure after the first chunk is an event with `error`, and nothing after it.".to_owned()
+        }
         (_, Form::Events) => {
             "The run's events as they happen, until it ends: each with id, event and one line of data as in the schema Event, and a comment after 15 s of silence. A failure after the first event is run.failed.".to_owned()
         }
@@ -150,12 +158,13 @@ fn body_schema(form: Form) -> Value {
     match form {
         Form::Object(object) | Form::Yaml(object) => schemas::reference(&schemas::pascal(object)),
         Form::List(object) => schemas::reference(&format!("{}List", schemas::pascal(object))),
-        Form::Events => json!({"type": "string", "contentMediaType": "text/event-stream"}),
+        Form::Events | Form::Chunks => json!({"type": "string", "contentMediaType": "text/event-stream"}),
     }
 }
 
 fn headers_answered(status: u16, form: Form) -> Value {
-    let location = (status == 201 || status == 202 || form == Form::Events).then_some("Location");
+    let location =
+        (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
     let tagged = matches!(form, Form::Object("persona") | Form::Yaml("persona")).then_some("ETag");
     headers(location.into_iter().chain(tagged))
 }
@@ -175,7 +184,7 @@ fn codes_by_status(route: &Route) -> BTreeMap<u16, Vec<Code>> {
         | Code::NotAcceptable
         | Code::RateLimitExceeded
         | Code::Internal => true,
-        Code::NotFound => route.path.contains('{'),
+        Code::NotFound => route.path.contains('{') || route.errors.contains(code),
         Code::PayloadTooLarge => route.method != "GET",
         Code::UnsupportedMediaType => route.body.is_some(),
         other => route.errors.contains(other),
@@ -189,7 +198,8 @@ fn codes_by_status(route: &Route) -> BTreeMap<u16, Vec<Code>> {
 
 /// The answers of one code each that operations refer to.
 fn refusals() -> Map<String, Value> {
-    let alone = ROUTES.iter().flat_map(|route| codes_by_status(route).into_values());
+    let native = ROUTES.iter().filter(|route| !openai::has(route.path));
+    let alone = native.flat_map(|route| codes_by_status(route).into_values());
     let alone: Vec<Code> = alone.filter_map(|codes| (codes.len() == 1).then(|| codes[0])).collect();
     let used = Code::ALL.iter().filter(|code| alone.contains(code));
     used.map(|code| (code.to_string(), refusal(&[*code]))).collect()
@@ -197,16 +207,26 @@ fn refusals() -> Map<String, Value> {
 
 /// An answer of one status, with the codes that it may carry.
 fn refusal(codes: &[Code]) -> Value {
+    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let schema = json!({
+        "allOf": [schemas::reference("Error")],
+        "properties": {"error": {"properties": {"code": {"enum": names}}}},
+    });
+    refusal_in(&schema, codes)
+}
+
+/// The same for OpenAI's clients.
+fn openai_refusal(codes: &[Code]) -> Value {
+    refusal_in(&schemas::reference("OpenaiError"), codes)
+}
+
+fn refusal_in(schema: &Value, codes: &[Code]) -> Value {
     let told: Vec<String> = codes.iter().map(|code| format!("`{code}`: {}", code.when())).collect();
     let retry = codes.iter().any(|code| code.retryable()).then_some("Retry-After");
-    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     json!({
         "description": told.join(" "),
         "headers": headers(retry.into_iter()),
-        "content": {"application/json": {"schema": {
-            "allOf": [schemas::reference("Error")],
-            "properties": {"error": {"properties": {"code": {"enum": names}}}},
-        }}},
+        "content": {"application/json": {"schema": schema}},
     })
 }
 

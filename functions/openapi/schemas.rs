@@ -19,6 +19,10 @@ const FILES: &[(&str, &str)] = &[
     ("objects/drift.json", include_str!("../../shared/schemas/objects/drift.json")),
     ("objects/tool.json", include_str!("../../shared/schemas/objects/tool.json")),
     ("objects/deletion.json", include_str!("../../shared/schemas/objects/deletion.json")),
+    ("objects/chat_completion.json", include_str!("../../shared/schemas/objects/chat_completion.json")),
+    ("objects/embeddings.json", include_str!("../../shared/schemas/objects/embeddings.json")),
+    ("objects/model.json", include_str!("../../shared/schemas/objects/model.json")),
+    ("objects/openai_error.json", include_str!("../../shared/schemas/objects/openai_error.json")),
     ("objects/error.json", include_str!("../../shared/schemas/objects/error.json")),
     ("pipeline.json", include_str!("../../shared/schemas/pipeline.json")),
 ];

@@ -25,9 +25,10 @@ use persona::{
 };
 pub use reply::{EventSource, Payload, Reply, as_text};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tracing::{Instrument, Span, field};
 
-use crate::Route;
+use crate::{Route, openai};
 
 /// Bodies above this are 413.
 const BODY_MOST: usize = 256 * 1024;
@@ -99,9 +100,9 @@ where
         };
         let reply = answered.unwrap_or_else(|error| {
             ending.failed(&error);
-            refusal(&context, &error)
+            refusal(route.path, &context, &error)
         });
-        finish(&context, ending, reply)
+        finish(route.path, &context, ending, reply)
     };
     answering.instrument(span).await
 }
@@ -177,19 +178,26 @@ fn api_version(headers: &http::HeaderMap) -> Result<()> {
     }
 }
 
+/// The body of a failure, in the form of those who call this path.
+pub(crate) fn told(path: &str, error: &Error, request_id: &str) -> Value {
+    if openai::has(path) { error.openai() } else { error.envelope(Some(request_id)) }
+}
+
 /// The answer of a failure.
-fn refusal(context: &Context, error: &Error) -> Reply {
-    let mut reply = Reply::json(error.code.status(), error.envelope(Some(&context.request_id.to_string())));
+fn refusal(path: &str, context: &Context, error: &Error) -> Reply {
+    let mut reply = Reply::json(error.code.status(), told(path, error, &context.request_id.to_string()));
     if let Some(seconds) = error.retry_after {
         reply = reply.with_header("retry-after", seconds.to_string());
     }
     reply
 }
 
-fn finish(context: &Context, mut ending: Ending, mut reply: Reply) -> http::Response<ReplyBody> {
-    reply = reply.with_header("persona-request-id", context.request_id.to_string());
-    if let Some(echo) = &context.caller_request_id {
-        reply = reply.with_header("x-request-id", echo.clone());
+fn finish(path: &str, context: &Context, mut ending: Ending, mut reply: Reply) -> http::Response<ReplyBody> {
+    let request_id = context.request_id.to_string();
+    reply = reply.with_header("persona-request-id", request_id.clone());
+    // Clients of OpenAI look for the request's id where others find their own again.
+    if let Some(echo) = context.caller_request_id.clone().or(openai::has(path).then_some(request_id)) {
+        reply = reply.with_header("x-request-id", echo);
     }
     if let Some(allowance) = context.allowance {
         reply = reply
@@ -228,11 +236,22 @@ pub(crate) fn trace_id(request: &Request) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn context() -> Context {
+        Context { request_id: RequestId::new(), caller_request_id: None, allowance: None, caller: None }
+    }
+
+    #[test]
+    fn clients_of_openai_are_told_in_openais_form() {
+        let error = Error::new(Code::InvalidKey, "No API key.");
+        let body = refusal("/v1/openai/models", &context(), &error).json_body();
+        assert_eq!(body["error"]["code"], "invalid_api_key");
+        assert!(body["error"].get("doc_url").is_none(), "{body}");
+    }
+
     #[test]
     fn a_fault_of_ours_tells_the_caller_its_request_id_and_nothing_of_its_cause() {
-        let context =
-            Context { request_id: RequestId::new(), caller_request_id: None, allowance: None, caller: None };
-        let reply = refusal(&context, &Error::internal("the table persona-runs is gone"));
+        let context = context();
+        let reply = refusal("/v1/runs", &context, &Error::internal("the table persona-runs is gone"));
         let body = reply.json_body();
         assert_eq!((reply.status, &body["error"]["code"]), (500, &"internal.error".into()));
         assert_eq!(body["error"]["request_id"], context.request_id.to_string());

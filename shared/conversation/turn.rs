@@ -3,6 +3,8 @@
 //!
 //! Whoever listens may go: the answer is made and kept all the same.
 
+mod completion;
+
 use std::{
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -14,6 +16,8 @@ use rand::RngExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
+
+pub use completion::{Complete, Whom, begin_completion};
 
 use super::{
     Author, Character, Conversation, DriftPolicy, Message, Report, Summary,
@@ -85,19 +89,22 @@ pub struct Say {
 impl Say {
     fn check(&self) -> Result<()> {
         let mut problems = Vec::new();
-        let length = self.message.trim().chars().count();
-        if length == 0 {
-            problems.push(Detail::new("/message", "The message is empty. Say something."));
-        } else if length > MESSAGE_MOST {
-            let message = format!(
-                "The message has {length} characters; at most {MESSAGE_MOST} are allowed. Shorten it."
-            );
-            problems.push(Detail::new("/message", message));
-        }
+        problems.extend(unfit(&self.message).map(|message| Detail::new("/message", message)));
         if self.budget_usd.is_some_and(|budget| budget <= Usd::ZERO) {
             problems.push(Detail::new("/budget_usd", "budget_usd is not above 0. Leave it out for no cap."));
         }
         Error::invalid_all(problems)
+    }
+}
+
+/// Why a message cannot be answered, if so.
+pub fn unfit(message: &str) -> Option<String> {
+    match message.trim().chars().count() {
+        0 => Some("The message is empty. Say something.".to_owned()),
+        length if length > MESSAGE_MOST => Some(format!(
+            "The message has {length} characters; at most {MESSAGE_MOST} are allowed. Shorten it."
+        )),
+        _ => None,
     }
 }
 
@@ -138,6 +145,8 @@ pub struct Spoken {
     pub tool_calls: Vec<provider::ToolCall>,
     /// Why the answer ended.
     pub finish: provider::Finish,
+    /// What the call that gave the answer used, short of drift and notes.
+    pub usage: provider::Usage,
 }
 
 impl Spoken {
@@ -153,6 +162,9 @@ impl Spoken {
         object["run_id"] = json!(self.run);
         object["conversation_id"] = json!(self.conversation);
         object["created_at"] = json!(self.message.created_at);
+        if !self.tool_calls.is_empty() {
+            object["tool_calls"] = json!(self.tool_calls);
+        }
         object
     }
 }
@@ -666,6 +678,7 @@ impl Turn {
             message,
             tool_calls: said.completion.tool_calls,
             finish: said.completion.finish,
+            usage: said.completion.usage,
         };
         let object = spoken.to_object();
         let last = vec![

@@ -27,6 +27,12 @@ pub fn validate_with(schema: &Value, prefix: &str, value: &Value) -> Vec<Detail>
     }
 }
 
+/// Why a caller's schema cannot be used, if so.
+pub fn unusable(schema: &Value) -> Option<String> {
+    let why = jsonschema::validator_for(schema).err()?;
+    Some(format!("The schema does not compile: {why}"))
+}
+
 /// The value of a schema file of this crate.
 #[expect(clippy::panic, reason = "files of this crate; a test parses each of them")]
 pub(crate) fn parsed(text: &str) -> Value {

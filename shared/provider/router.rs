@@ -153,6 +153,17 @@ impl Router {
         self.vendor(candidate)?.client().complete(&candidate.model, request).await
     }
 
+    /// One vector for each text, of this model and no other: vectors of two models cannot be compared.
+    pub async fn embed_by(
+        &self,
+        model: &str,
+        texts: &[String],
+        purse: &dyn Purse,
+    ) -> Result<Answer<Vec<Vec<f32>>>, Unanswered> {
+        let asked = Asked::Embedding(texts.to_vec());
+        Asking::new(self, purse, None).only(&asked, |candidate| candidate.model == model, vectors).await
+    }
+
     fn vendor(&self, candidate: &Candidate) -> Result<&Vendor, ProviderError> {
         self.vendors.get(&candidate.provider).ok_or_else(|| {
             ProviderError::new(Failure::Unsupported, format!("no provider {}", candidate.provider))
@@ -182,22 +193,23 @@ impl Source for Router {
 
     async fn embed(&self, texts: &[String], purse: &dyn Purse) -> Result<Answer<Vec<Vec<f32>>>, Unanswered> {
         let asked = Asked::Embedding(texts.to_vec());
-        Asking::new(self, purse, None)
-            .only(&asked, |answer| match answer {
-                Answered::Embedding(vectors) => Some(vectors),
-                _ => None,
-            })
-            .await
+        Asking::new(self, purse, None).only(&asked, |_| true, vectors).await
     }
 
     async fn moderate(&self, text: &str, purse: &dyn Purse) -> Result<Answer<ModerationVerdict>, Unanswered> {
         let asked = Asked::Moderation(text.to_owned());
-        Asking::new(self, purse, None)
-            .only(&asked, |answer| match answer {
-                Answered::Moderation(verdict) => Some(verdict),
-                _ => None,
-            })
-            .await
+        let verdict = |answer| match answer {
+            Answered::Moderation(verdict) => Some(verdict),
+            _ => None,
+        };
+        Asking::new(self, purse, None).only(&asked, |_| true, verdict).await
+    }
+}
+
+fn vectors(answer: Answered) -> Option<Vec<Vec<f32>>> {
+    match answer {
+        Answered::Embedding(vectors) => Some(vectors),
+        _ => None,
     }
 }
 
@@ -288,13 +300,14 @@ impl<'r, 'a> Asking<'r, 'a> {
         Ok(None)
     }
 
-    /// An answer that needs no validation, from whoever gives one.
+    /// An answer that needs no validation, from whoever of those meant gives one.
     async fn only<T>(
         mut self,
         asked: &Asked,
+        meant: impl Fn(&Candidate) -> bool,
         wanted: impl Fn(Answered) -> Option<T>,
     ) -> Result<Answer<T>, Unanswered> {
-        for candidate in self.router.candidates(asked.role()) {
+        for candidate in self.router.candidates(asked.role()).iter().filter(|candidate| meant(candidate)) {
             match self.persist(candidate, asked).await {
                 Ok(answer) => {
                     if let Some(content) = answer.and_then(&wanted) {

@@ -26,7 +26,12 @@ impl Ids {
 
     /// The id that stands for an object of a workspace in this path, if one does.
     fn of<'a>(&'a self, path: &str) -> Option<&'a str> {
-        let named = [("{run}", &self.run), ("{persona}", &self.persona), ("{conversation}", &self.conversation)];
+        let named = [
+            ("{run}", &self.run),
+            ("{persona}", &self.persona),
+            ("{model}", &self.persona),
+            ("{conversation}", &self.conversation),
+        ];
         named.into_iter().find(|(name, _)| path.contains(name)).map(|(_, id)| id.as_str())
     }
 
@@ -34,6 +39,7 @@ impl Ids {
     fn fill(&self, path: &str) -> String {
         path.replace("{run}", &self.run)
             .replace("{persona}", &self.persona)
+            .replace("{model}", &self.persona)
             .replace("{conversation}", &self.conversation)
             .replace("{pipeline}", "default")
     }
@@ -46,6 +52,10 @@ fn body_for(route: &Route) -> Value {
         "runs-replay" => json!({"mode": "exact"}),
         "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
         "messages-create" => json!({"message": "Hello"}),
+        "completions-create" => {
+            json!({"model": Ids::unknown().persona, "messages": [{"role": "user", "content": "Hello"}]})
+        }
+        "embeddings-create" => json!({"model": "sandbox-1", "input": "Hello"}),
         _ => json!({}),
     }
 }
@@ -60,12 +70,9 @@ async fn without_a_key_every_route_is_401() {
                 request = request.bearer_auth(key);
             }
             let answer = send(request).await;
-            assert_eq!(
-                (answer.status.as_u16(), answer.code().as_str()),
-                (401, "auth.invalid_key"),
-                "{}",
-                route.bin
-            );
+            let openai = route.path.starts_with("/v1/openai/");
+            let code = if openai { "invalid_api_key" } else { "auth.invalid_key" };
+            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (401, code), "{}", route.bin);
         }
     }
 }

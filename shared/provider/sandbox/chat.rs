@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{person::Person, phrases, vector::likeness};
 
-/// A reply to `message`, made of the persona's own lines.
-pub(super) fn reply(person: &Person, persona: &Value, message: &str) -> String {
+/// A reply to `message`, made of the persona's own lines; it quotes what functions have told.
+pub(super) fn reply(person: &Person, persona: &Value, message: &str, heard: &[String]) -> String {
     let mut dice = person.dice(&format!("chat/{message}"));
     let bank = &person.phrases.chat;
     let lower = message.to_lowercase();
@@ -27,7 +27,10 @@ pub(super) fn reply(person: &Person, persona: &Value, message: &str) -> String {
             person.phrases.voice.samples.iter().filter(|o| !o.cause).flat_map(|o| o.lines.clone()).collect();
         person.one(&lines, &mut dice)
     });
-    [opening, line, person.one(&bank.ask, &mut dice)].join(&person.phrases.between)
+    let ask = person.one(&bank.ask, &mut dice);
+    let told = heard.iter().map(|text| format!("“{text}”"));
+    let parts: Vec<String> = [opening].into_iter().chain(told).chain([line, ask]).collect();
+    parts.join(&person.phrases.between)
 }
 
 /// The sample whose occasion and line are nearest to what was said.

@@ -3,6 +3,7 @@
 //! It writes from [`CompletionRequest::inputs`], not from the prompt, and is documented in `docs/sandbox.md`.
 
 mod brief;
+mod calls;
 mod chat;
 mod conform;
 mod draft;
@@ -195,6 +196,11 @@ impl<'a> Call<'a> {
         Self { request, intent, step, seed: seed.to_string(), trigger: trigger(intent), inputs }
     }
 
+    /// What is said to a persona.
+    fn message(&self) -> &'a str {
+        self.inputs.text("message").unwrap_or(self.intent)
+    }
+
     fn parses_intent(&self) -> bool {
         self.step == "intent_parse"
     }
@@ -234,18 +240,25 @@ fn is_layer(key: &str) -> bool {
 
 fn answer(call: &Call<'_>) -> Completion {
     let person = Person::of(&call.inputs, call.intent, &call.seed);
+    let prompt: usize = call.request.messages.iter().map(|m| m.content.len()).sum();
+    let usage = |output| Usage { input: quarter(prompt), output, ..Usage::default() };
+    let tool_calls = calls::calls(call.request, call.message(), &person);
+    if !tool_calls.is_empty() {
+        let written = tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
+        let (text, finish) = (String::new(), Finish::ToolCalls);
+        return Completion { text, tool_calls, usage: usage(quarter(written)), finish };
+    }
     let speaks = call.schema().is_none() && (call.request.role == Role::Chat || call.keys().is_empty());
     let text = if speaks { spoken(call, &person) } else { written(call, &person) };
     let (text, finish) = ended(text, call.request);
-    let prompt: usize = call.request.messages.iter().map(|m| m.content.len()).sum();
-    let usage = Usage { input: quarter(prompt), output: quarter(text.chars().count()), ..Usage::default() };
-    Completion { text, tool_calls: Vec::new(), usage, finish }
+    let output = quarter(text.chars().count());
+    Completion { text, tool_calls, usage: usage(output), finish }
 }
 
 fn spoken(call: &Call<'_>, person: &Person) -> String {
     let persona = call.inputs.0.get("persona").unwrap_or(&Value::Null);
-    let message = call.inputs.text("message").unwrap_or(call.intent);
-    chat::reply(person, persona, message)
+    let message = calls::without_calls(&trigger::without_triggers(call.message()));
+    chat::reply(person, persona, &message, &calls::heard(call.request))
 }
 
 fn written(call: &Call<'_>, person: &Person) -> String {
@@ -256,6 +269,10 @@ fn written(call: &Call<'_>, person: &Person) -> String {
         }
     }
     let drafts = answer.keys().any(|key| is_layer(key));
+    if answer.is_empty() && call.request.role == Role::Chat {
+        // A caller who wants JSON and does not say which.
+        answer.insert("reply".to_owned(), spoken(call, person).into());
+    }
     let mut answer = match call.schema() {
         Some(schema) => {
             conform::conform(Some(Value::Object(answer)), schema, person, &mut person.dice(&call.step))

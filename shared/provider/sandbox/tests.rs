@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::provider::{Message, OutputSchema, ToolChoice};
+use crate::provider::{Message, OutputSchema, Tool, ToolCall, ToolChoice};
 
 const LAYERS: [&str; 8] =
     ["identity", "soul", "voice", "history", "relations", "knowledge", "boundaries", "scenario"];
@@ -499,6 +499,65 @@ fn a_chat_reply_is_in_character_and_in_the_personas_language() {
     assert_eq!(text_of(&request), persona["boundaries"]["refusal_line"].as_str().unwrap());
     request.inputs = Value::Null;
     assert!(!text_of(&request).is_empty());
+}
+
+fn chat(message: &str) -> CompletionRequest {
+    let tool = |name: &str| Tool {
+        name: name.to_owned(),
+        description: String::new(),
+        parameters: json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}),
+    };
+    CompletionRequest {
+        tools: vec![tool("get_weather"), tool("web_search")],
+        inputs: json!({"step": "reply", "persona": persona(BRIEFS[0], "en", 5), "message": message, "intent": message, "seed": 5}),
+        ..CompletionRequest::new(Role::Chat, vec![Message::new(Speaker::User, message)], 700)
+    }
+}
+
+#[test]
+fn a_function_is_called_where_the_message_asks_for_it_or_the_caller_insists() {
+    let called = |request: &CompletionRequest| -> Vec<(String, Value)> {
+        let completion = answer(&Call::of(request));
+        assert_eq!(completion.finish == Finish::ToolCalls, !completion.tool_calls.is_empty());
+        let call = |call: ToolCall| (call.name, serde_json::from_str(&call.arguments).unwrap());
+        completion.tool_calls.into_iter().map(call).collect()
+    };
+    let mut plain = chat("How is the weather?");
+    assert!(called(&plain).is_empty());
+    let izmir = json!({"city": "Izmir"});
+    let asked =
+        chat(r#"Look it up [[call:get_weather {"city": "Izmir"}]] [[call:web.search]] [[call:nothing]]"#);
+    let calls = called(&asked);
+    assert_eq!((calls.len(), &calls[0]), (2, &("get_weather".to_owned(), izmir)));
+    assert!(calls[1].0 == "web_search" && calls[1].1["city"].is_string(), "{calls:?}");
+    plain.tool_choice = ToolChoice::Required;
+    assert_eq!(called(&plain)[0].0, "get_weather");
+    plain.tool_choice = ToolChoice::Named("web_search".to_owned());
+    assert_eq!(called(&plain)[0].0, "web_search");
+    let never = CompletionRequest { tool_choice: ToolChoice::None, ..asked };
+    assert!(called(&never).is_empty() && !text_of(&never).contains("[["));
+}
+
+#[test]
+fn what_a_function_tells_is_quoted_in_the_reply() {
+    let mut request = chat("Look it up [[call:get_weather]]");
+    let calls = answer(&Call::of(&request)).tool_calls;
+    request.messages.push(Message::calling("", calls.clone()));
+    request.messages.push(Message::result(&calls[0].id, "It is 21 degrees."));
+    assert!(text_of(&request).contains("It is 21 degrees."), "{}", text_of(&request));
+}
+
+#[test]
+fn markers_are_not_what_a_message_is_about() {
+    let reply = text_of(&chat("Take your time [[trigger:throttled]]"));
+    assert!(!reply.contains("trigger") && !reply.contains("throttled"), "{reply}");
+}
+
+#[test]
+fn json_of_no_particular_shape_has_the_reply_in_it() {
+    let schema = Some(OutputSchema { name: "answer".to_owned(), schema: json!({"type": "object"}) });
+    let request = CompletionRequest { schema, tools: Vec::new(), ..chat("Good evening") };
+    assert!(json_of(&request)["reply"].as_str().is_some_and(|reply| !reply.is_empty()));
 }
 
 proptest! {

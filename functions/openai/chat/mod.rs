@@ -1,0 +1,3 @@
+//! `/v1/openai/chat`.
+
+pub mod completions;

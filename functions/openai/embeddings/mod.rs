@@ -1,0 +1,3 @@
+//! `/v1/openai/embeddings`.
+
+pub mod create;

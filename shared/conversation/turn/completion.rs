@@ -1,0 +1,262 @@
+//! A completion, as the OpenAI-compatible API asks for one: a turn whose functions, sampling and limits are the
+//! caller's. In a conversation it is a turn like any other; alone it is a run all the same, and nothing remembers it.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use serde_json::json;
+
+use super::{Draft, OPENING_EVENTS, TEMPERATURE, Talk, Turn, TurnPurse, claim, moderate, read_character};
+use crate::{
+    app::App,
+    conversation::{
+        Author, Character, Conversation, DriftPolicy, Message,
+        memory::{READ, Window},
+        prompt,
+    },
+    error::{Code, Error, Result},
+    id::{ConversationId, MessageId, PersonaId, RunId},
+    key::Caller,
+    provider::{self, CompletionRequest, OutputSchema, Role, Speaker, Tool, ToolChoice},
+    run::{RunKind, SEED_MOST},
+    store::{personas::SampleVectors, runs::EventLog},
+};
+
+/// Tokens of an answer where the caller does not say: of words, and of JSON, which takes more.
+const WORDS: u32 = 700;
+const JSON: u32 = 2_000;
+/// Tokens of an answer at most, whatever the caller says.
+const MOST: u32 = 4_096;
+/// The longest notes of an application, in characters: they must not drown the persona.
+const NOTES_MOST: usize = 16_000;
+
+/// Who is to answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Whom {
+    /// This version of a persona, by itself.
+    Alone {
+        /// The persona.
+        persona: PersonaId,
+        /// The version.
+        version: u64,
+    },
+    /// The persona of this conversation.
+    Conversation {
+        /// The conversation.
+        id: ConversationId,
+        /// Whom it must be with.
+        persona: PersonaId,
+        /// Which version must speak in it; any, where none is named.
+        version: Option<u64>,
+    },
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Complete {
+    /// Who is to answer.
+    pub whom: Whom,
+    /// What was said before. A conversation knows that itself.
+    pub before: Vec<provider::Message>,
+    /// What is to be answered.
+    pub message: String,
+    /// Functions called since, and their results.
+    pub after: Vec<provider::Message>,
+    /// What the application adds under the persona.
+    pub notes: Option<String>,
+    /// Tokens of the answer, at most.
+    pub max_tokens: Option<u32>,
+    /// 0 to 2.
+    pub temperature: Option<f32>,
+    /// 0 to 1.
+    pub top_p: Option<f32>,
+    /// Reproducibility seed.
+    pub seed: Option<u64>,
+    /// Texts at which the answer ends.
+    pub stop: Vec<String>,
+    /// The shape of the answer, where it is to be JSON.
+    pub schema: Option<OutputSchema>,
+    /// Functions that the caller offers, and will call.
+    pub tools: Vec<Tool>,
+    /// Whether one may, must, or must not be called.
+    pub tool_choice: ToolChoice,
+    /// Whether the answer is heard as it is made.
+    pub stream: bool,
+}
+
+/// Begins a completion. Everything that can be wrong with it is said here.
+pub async fn begin_completion(
+    app: &App,
+    caller: &Caller,
+    asked: Complete,
+    trace_id: Option<String>,
+) -> Result<Turn> {
+    asked.check()?;
+    let (whom, run) = (asked.whom, RunId::new());
+    let completing = Completing { app, caller, asked, run, trace_id };
+    match whom {
+        Whom::Alone { persona, version } => completing.alone(persona, version).await,
+        Whom::Conversation { id, persona, version } => {
+            let conversation = claim(app, caller, id, run, Some(&persona.to_string())).await?;
+            match completing.in_conversation(&conversation, version).await {
+                Ok(turn) => Ok(turn),
+                Err(error) => {
+                    app.store().await.release_turn(caller.tenant(), id, run).await?;
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+impl Complete {
+    /// The policy's rules hold for all that the caller says, wherever it stands.
+    fn check(&self) -> Result<()> {
+        let length = self.notes.as_ref().map_or(0, |notes| notes.chars().count());
+        if length > NOTES_MOST {
+            let message = format!(
+                "The system messages have {length} characters; at most {NOTES_MOST} are allowed. Shorten them."
+            );
+            return Err(Error::invalid("messages", message));
+        }
+        let users = self.before.iter().filter(|message| message.role == Speaker::User);
+        let said = users.map(|message| message.content.as_str()).chain(self.notes.as_deref());
+        said.chain([self.message.as_str()]).try_for_each(moderate)
+    }
+
+    fn request(&self, said: Vec<provider::Message>, seed: u64) -> CompletionRequest {
+        let structured = self.schema.is_some() || !self.tools.is_empty();
+        let tokens = self.max_tokens.unwrap_or(if structured { JSON } else { WORDS }).min(MOST);
+        CompletionRequest {
+            schema: self.schema.clone(),
+            temperature: self.temperature.unwrap_or(TEMPERATURE),
+            top_p: self.top_p,
+            seed: Some(seed),
+            stop: self.stop.clone(),
+            tools: self.tools.clone(),
+            tool_choice: self.tool_choice.clone(),
+            ..CompletionRequest::new(Role::Chat, said, tokens)
+        }
+    }
+
+    fn own_message(&self) -> provider::Message {
+        provider::Message::new(Speaker::User, self.message.clone())
+    }
+}
+
+/// A completion on its way to a turn.
+struct Completing<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    asked: Complete,
+    run: RunId,
+    trace_id: Option<String>,
+}
+
+/// A character, and the vectors kept of it.
+type Voice = (Arc<Character>, Option<SampleVectors>);
+
+impl Completing<'_> {
+    async fn alone(self, persona: PersonaId, version: u64) -> Result<Turn> {
+        let (app, tenant) = (self.app, *self.caller.tenant());
+        let store = app.store().await;
+        let voice = match Character::known(&tenant, persona, version) {
+            // The caller has just found the persona: there is nothing more to read.
+            Some(character) => (character, None),
+            None => read_character(store, &tenant, persona, version).await.map_err(model_is_gone)?,
+        };
+        let said = self.asked.before.iter().cloned();
+        let said = said.chain([self.asked.own_message()]).chain(self.asked.after.iter().cloned());
+        let turn = self.turn(voice, None, said.collect());
+        turn.open(store, &self.input(&turn), None).await?;
+        Ok(turn)
+    }
+
+    async fn in_conversation(self, conversation: &Conversation, version: Option<u64>) -> Result<Turn> {
+        let (app, tenant) = (self.app, *self.caller.tenant());
+        let speaks = conversation.persona_version;
+        if let Some(version) = version.filter(|version| *version != speaks) {
+            let message = format!(
+                "In this conversation version {speaks} of the persona speaks, not {version}. Leave the version out."
+            );
+            return Err(Error::invalid("model", message));
+        }
+        let store = app.store().await;
+        let number = conversation.last_message;
+        let (earlier, read) = tokio::join!(
+            store.latest_messages(&tenant, conversation.id, number - 1, READ),
+            read_character(store, &tenant, conversation.persona_id, speaks),
+        );
+        let window = Window::of(earlier?, conversation.summary.as_ref());
+        // Results of functions come with the message that led to the calls, which the transcript has already.
+        let known = !self.asked.after.is_empty()
+            && window
+                .heard
+                .last()
+                .is_some_and(|last| last.role == Author::User && last.content == self.asked.message);
+        let mut said = prompt::transcript(&window.heard);
+        said.extend((!known).then(|| self.asked.own_message()));
+        said.extend(self.asked.after.iter().cloned());
+        let talk = Talk { conversation: conversation.clone(), window };
+        let turn = self.turn(read.map_err(model_is_gone)?, Some(talk), said);
+        let message = Message {
+            id: MessageId::new(),
+            number,
+            role: Author::User,
+            content: self.asked.message.clone(),
+            run_id: turn.run.id,
+            report: None,
+            created_at: turn.run.created_at.clone(),
+        };
+        let kept = (!known).then_some((conversation.id, &message));
+        turn.open(store, &self.input(&turn), kept).await?;
+        Ok(turn)
+    }
+
+    fn turn(&self, voice: Voice, talk: Option<Talk>, said: Vec<provider::Message>) -> Turn {
+        let asked = &self.asked;
+        let (character, vectors) = voice;
+        let seed = asked.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
+        let reply = MessageId::new();
+        let draft = Draft {
+            run: self.run,
+            reply,
+            kind: if talk.is_some() { RunKind::ConversationTurn } else { RunKind::OpenaiCompletion },
+            seed,
+            budget: None,
+            conversation: talk.as_ref().map(|talk| talk.conversation.id),
+            trace_id: self.trace_id.clone(),
+        };
+        let run = draft.run(self.app, self.caller, &character);
+        let strict = |talk: &Talk| talk.conversation.drift_policy == DriftPolicy::Regenerate;
+        let words = asked.tools.is_empty() && asked.schema.is_none() && !asked.stream;
+        Turn {
+            app: self.app.clone(),
+            log: EventLog::new(*self.caller.tenant(), run.id, OPENING_EVENTS),
+            purse: TurnPurse::new(run.budget()),
+            run,
+            character,
+            vectors,
+            regenerates: words && talk.as_ref().is_some_and(strict),
+            talk,
+            message: asked.message.clone(),
+            request: asked.request(said, seed),
+            notes: asked.notes.clone(),
+            own_tools: false,
+            reply_id: reply,
+        }
+    }
+
+    /// What the run remembers of the question.
+    fn input(&self, turn: &Turn) -> serde_json::Value {
+        json!({
+            "message": self.asked.message, "notes": self.asked.notes, "stream": self.asked.stream,
+            "seed": turn.run.seed, "persona_version": turn.character.version, "request": turn.request,
+        })
+    }
+}
+
+/// A persona that went since it was found is an unknown model.
+fn model_is_gone(error: Error) -> Error {
+    if error.code == Code::NotFound { error.with_param("model") } else { error }
+}
