@@ -63,7 +63,8 @@ impl Talk {
     async fn begin(port: u16) -> Self {
         let workspace = Workspace::live("enterprise").await;
         let persona = workspace.persona(BRIEF).await;
-        let begun = workspace.post("/v1/chat/conversations", &json!({"persona_id": persona["id"]})).await.json();
+        let begun =
+            workspace.post("/v1/chat/conversations", &json!({"persona_id": persona["id"]})).await.json();
         let path = format!("/v1/chat/conversations/{}/messages", begun["id"].as_str().expect("an id"));
         let upstream = format!("http://127.0.0.1:{port}/bench/v1/chat/completions");
         let talk = Self { workspace, path, upstream };
@@ -138,7 +139,8 @@ impl Proxy {
 
 /// Milliseconds of a processor that the function's processes have used, all threads.
 fn cpu_millis() -> f64 {
-    let tasks = processes(FUNCTION).into_iter().filter_map(|id| fs::read_dir(format!("/proc/{id}/task")).ok());
+    let tasks =
+        processes(FUNCTION).into_iter().filter_map(|id| fs::read_dir(format!("/proc/{id}/task")).ok());
     let used = tasks.flatten().filter_map(Result::ok).filter_map(|task| {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<f64>().ok()
@@ -187,12 +189,7 @@ pub(crate) async fn measure(port: u16) -> Vec<Row> {
             (40.0, 80.0),
         ),
         Row::shown("for scale: asking the model directly", &direct.into_iter().collect(), Unit::Millis),
-        Row::all_within(
-            "DynamoDB requests of a turn",
-            &requests.into_iter().collect(),
-            Unit::Count,
-            6.0,
-        ),
+        Row::all_within("DynamoDB requests of a turn", &requests.into_iter().collect(), Unit::Count, 6.0),
         Row::median_within(
             "processor time of the function for a turn of 1,000 pieces",
             &cpu.into_iter().collect(),

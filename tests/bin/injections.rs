@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeMap, env};
 
-use tests::{Workspace, support::injections::{Outcome, try_all}};
+use tests::{
+    Workspace,
+    support::injections::{Outcome, try_all},
+};
 
 #[tokio::main]
 async fn main() {

@@ -60,7 +60,9 @@ async fn of_two_turns_at_once_one_is_told_that_the_conversation_is_busy() {
     assert_eq!(parse_events(&text).last().unwrap().1, "run.completed");
     say(&workspace, &conversation, "And now?").await;
     let said: Vec<String> = transcript(&workspace, &conversation).await.into_iter().map(|m| m.1).collect();
-    assert!(said.len() == 4 && said.contains(&"And now?".to_owned()) && !said.contains(&"And me?".to_owned()));
+    assert!(
+        said.len() == 4 && said.contains(&"And now?".to_owned()) && !said.contains(&"And me?".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -98,7 +100,10 @@ async fn a_provider_that_breaks_off_leaves_the_message_and_no_half_answer() {
         if stream {
             let events = parse_events(&answer.text);
             let (_, last, data) = events.last().unwrap();
-            assert_eq!((last.as_str(), &data["error"]["code"]), ("run.failed", &json!("provider.unavailable")));
+            assert_eq!(
+                (last.as_str(), &data["error"]["code"]),
+                ("run.failed", &json!("provider.unavailable"))
+            );
             assert!(events.iter().any(|event| event.1 == "message.delta"), "nothing was heard of it");
         } else {
             assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "provider.unavailable"));
