@@ -1,8 +1,6 @@
 //! Whom `model` means: a persona's id or slug, and a version where one is named.
 
-use persona::{
-    Error, Result, app::App, error::Code, id::PersonaId, key::Caller, store::personas::PersonaEntry,
-};
+use persona::{Error, Result, app::App, error::Code, key::Caller, store::personas::PersonaEntry};
 
 use crate::personas;
 
@@ -38,15 +36,6 @@ pub(crate) async fn find(app: &App, caller: &Caller, model: &str) -> Result<Pers
             older.ok_or_else(|| unknown(model))
         }
     }
-}
-
-/// The id behind a name, not asking whether the caller may see the persona.
-pub(crate) async fn id_of(app: &App, caller: &Caller, model: &str, name: &str) -> Result<PersonaId> {
-    if PersonaId::has_prefix(name) {
-        return name.parse().map_err(|_| unknown(model));
-    }
-    let found = app.store().await.persona_id_of_slug(caller.tenant(), name).await?;
-    found.ok_or_else(|| unknown(model))
 }
 
 /// 404 of a model: the same whether it is unknown, deleted, or not for this key's eyes.

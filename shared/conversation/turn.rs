@@ -209,8 +209,9 @@ async fn claim(
     let tenant = caller.tenant();
     let named = match persona {
         None => None,
-        Some(name) if PersonaId::has_prefix(name) => Some(name.parse().map_err(|_| other_persona(name))?),
-        Some(slug) => Some(store.persona_id_of_slug(tenant, slug).await?.ok_or_else(|| other_persona(slug))?),
+        Some(name) if PersonaId::has_prefix(name) => Some(name.parse().map_err(|_| no_persona(name))?),
+        // A slug is compared when the persona is read, which takes no request of its own.
+        Some(_) => None,
     };
     let expected = Expected { persona: named, viewer: (!caller.is_admin()).then_some(caller.key_id) };
     let now = app.clock().epoch_millis();
@@ -224,20 +225,22 @@ async fn claim(
             Err(Error::new(Code::ConversationBusy, message).with_retry_after(seconds))
         }
         TurnClaim::Other(conversation) => {
-            let named = persona.unwrap_or_default();
-            let with = conversation.persona_id;
-            let message = format!(
-                "The conversation is with {with}, not with \"{}\". Leave persona_id out, or begin another conversation.",
-                shown(named)
-            );
-            Err(Error::invalid("persona_id", message))
+            Err(with_another(conversation.persona_id, persona.unwrap_or_default()))
         }
         TurnClaim::Unknown => Err(Error::not_found("conversation", &id.to_string())),
     }
 }
 
-fn other_persona(name: &str) -> Error {
+fn no_persona(name: &str) -> Error {
     Error::invalid("persona_id", format!("There is no persona \"{}\".", shown(name)))
+}
+
+fn with_another(with: PersonaId, named: &str) -> Error {
+    let message = format!(
+        "The conversation is with {with}, not with \"{}\". Leave persona_id out, or begin another conversation.",
+        shown(named)
+    );
+    Error::invalid("persona_id", message)
 }
 
 fn shown(text: &str) -> String {
@@ -260,7 +263,13 @@ impl Claimed<'_> {
         let number = conversation.last_message;
         let (earlier, read) = tokio::join!(
             store.latest_messages(&tenant, conversation.id, number - 1, READ),
-            read_character(store, &tenant, conversation.persona_id, conversation.persona_version),
+            read_character(
+                store,
+                &tenant,
+                conversation.persona_id,
+                conversation.persona_version,
+                say.persona_id.as_deref()
+            ),
         );
         let (character, vectors) = read?;
         let window = Window::of(earlier?, conversation.summary.as_ref());
@@ -318,18 +327,21 @@ impl Claimed<'_> {
     }
 }
 
-/// The character of a persona's version and the vectors kept of it.
+/// The character of a persona's version and the vectors kept of it. Where the caller names the persona by a slug,
+/// it must be this persona's.
 async fn read_character(
     store: &Store,
     tenant: &Tenant,
     persona: PersonaId,
     version: u64,
+    named: Option<&str>,
 ) -> Result<(Arc<Character>, Option<SampleVectors>)> {
     let known = Character::known(tenant, persona, version);
     let found = store.persona_to_speak(tenant, persona, version, known.is_none()).await?;
     let gone = || Error::not_found("persona", &persona.to_string());
-    if !found.exists {
-        return Err(gone());
+    let slug = found.slug.ok_or_else(gone)?;
+    if let Some(other) = named.filter(|named| !PersonaId::has_prefix(named) && *named != slug) {
+        return Err(with_another(persona, other));
     }
     let character = match known {
         Some(character) => character,
@@ -402,6 +414,11 @@ impl Turn {
     /// The run.
     pub fn run(&self) -> RunId {
         self.run.id
+    }
+
+    /// Who speaks.
+    pub fn persona(&self) -> PersonaId {
+        self.character.persona
     }
 
     /// The events that it began with.

@@ -61,8 +61,8 @@ impl PersonaEntry {
 /// What a turn needs of a persona.
 #[derive(Debug, Default)]
 pub struct ToSpeak {
-    /// Whether the persona still is.
-    pub exists: bool,
+    /// Its slug; none when the persona is gone.
+    pub slug: Option<String>,
     /// The pinned version, where it was asked for.
     pub version: Option<PersonaEntry>,
     /// The vectors of its samples, where they were asked for and kept before.
@@ -211,7 +211,7 @@ impl Store {
         for item in self.batch_items(Setting::PersonasTable, keys).await? {
             let sk = super::sort_key(&item);
             if sk == "DOC" {
-                found.exists = true;
+                found.slug = item.get("slug").and_then(|slug| slug.as_s().ok()).cloned();
             } else if sk == vectors_key(version) {
                 let stored: VectorsItem = super::from_item(item)?;
                 found.vectors = Some(stored.unpacked());

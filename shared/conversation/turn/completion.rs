@@ -31,7 +31,7 @@ const MOST: u32 = 4_096;
 const NOTES_MOST: usize = 16_000;
 
 /// Who is to answer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Whom {
     /// This version of a persona, by itself.
     Alone {
@@ -44,8 +44,8 @@ pub enum Whom {
     Conversation {
         /// The conversation.
         id: ConversationId,
-        /// Whom it must be with.
-        persona: PersonaId,
+        /// Whom it must be with, by id or slug.
+        named: String,
         /// Which version must speak in it; any, where none is named.
         version: Option<u64>,
     },
@@ -92,13 +92,13 @@ pub async fn begin_completion(
     trace_id: Option<String>,
 ) -> Result<Turn> {
     asked.check()?;
-    let (whom, run) = (asked.whom, RunId::new());
-    let completing = Completing { app, caller, asked, run, trace_id };
-    match whom {
-        Whom::Alone { persona, version } => completing.alone(persona, version).await,
-        Whom::Conversation { id, persona, version } => {
-            let conversation = claim(app, caller, id, run, Some(&persona.to_string())).await?;
-            match completing.in_conversation(&conversation, version).await {
+    let run = RunId::new();
+    let completing = Completing { app, caller, asked: &asked, run, trace_id };
+    match &asked.whom {
+        Whom::Alone { persona, version } => completing.alone(*persona, *version).await,
+        Whom::Conversation { id, named, version } => {
+            let (id, conversation) = (*id, claim(app, caller, *id, run, Some(named)).await?);
+            match completing.in_conversation(&conversation, named, *version).await {
                 Ok(turn) => Ok(turn),
                 Err(error) => {
                     app.store().await.release_turn(caller.tenant(), id, run).await?;
@@ -148,7 +148,7 @@ impl Complete {
 struct Completing<'a> {
     app: &'a App,
     caller: &'a Caller,
-    asked: Complete,
+    asked: &'a Complete,
     run: RunId,
     trace_id: Option<String>,
 }
@@ -163,7 +163,7 @@ impl Completing<'_> {
         let voice = match Character::known(&tenant, persona, version) {
             // The caller has just found the persona: there is nothing more to read.
             Some(character) => (character, None),
-            None => read_character(store, &tenant, persona, version).await.map_err(model_is_gone)?,
+            None => read_character(store, &tenant, persona, version, None).await.map_err(model_is_gone)?,
         };
         let said = self.asked.before.iter().cloned();
         let said = said.chain([self.asked.own_message()]).chain(self.asked.after.iter().cloned());
@@ -172,7 +172,12 @@ impl Completing<'_> {
         Ok(turn)
     }
 
-    async fn in_conversation(self, conversation: &Conversation, version: Option<u64>) -> Result<Turn> {
+    async fn in_conversation(
+        self,
+        conversation: &Conversation,
+        named: &str,
+        version: Option<u64>,
+    ) -> Result<Turn> {
         let (app, tenant) = (self.app, *self.caller.tenant());
         let speaks = conversation.persona_version;
         if let Some(version) = version.filter(|version| *version != speaks) {
@@ -185,7 +190,7 @@ impl Completing<'_> {
         let number = conversation.last_message;
         let (earlier, read) = tokio::join!(
             store.latest_messages(&tenant, conversation.id, number - 1, READ),
-            read_character(store, &tenant, conversation.persona_id, speaks),
+            read_character(store, &tenant, conversation.persona_id, speaks, Some(named)),
         );
         let window = Window::of(earlier?, conversation.summary.as_ref());
         // Results of functions come with the message that led to the calls, which the transcript has already.
@@ -214,7 +219,7 @@ impl Completing<'_> {
     }
 
     fn turn(&self, voice: Voice, talk: Option<Talk>, said: Vec<provider::Message>) -> Turn {
-        let asked = &self.asked;
+        let asked = self.asked;
         let (character, vectors) = voice;
         let seed = asked.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
         let reply = MessageId::new();

@@ -158,7 +158,8 @@ async fn a_completion_takes_at_most_six_requests_to_the_store() {
     let persona = workspace.persona(BRIEF).await;
     let conversation = begun(&workspace, &persona).await;
     for turn in 0..12 {
-        let body = question(&persona["id"], &format!("This is thing number {turn}."), &json!({}));
+        let name = if turn % 2 == 0 { &persona["id"] } else { &persona["slug"] };
+        let body = question(name, &format!("This is thing number {turn}."), &json!({}));
         let alone = workspace.post(COMPLETIONS, &body).await;
         let together = in_conversation(&workspace, &conversation, &body).await;
         for answer in [alone, together] {

@@ -13,7 +13,6 @@ use persona::{
     config::Setting,
     conversation::turn::{Turn, Whom, begin_completion},
     error::Code,
-    id::RunId,
     key::{Mode, Scope},
 };
 
@@ -22,7 +21,7 @@ pub use self::body::Body;
 use crate::{
     Form, Route,
     conversations::speaking::{self, Speaking},
-    openai::access,
+    openai::access::{self, Named},
     serve::{Call, Payload, Reply},
 };
 
@@ -59,14 +58,13 @@ pub const ROUTE: Route = Route {
 
 /// Begins the completion, lets it speak in a task of its own, and answers or streams.
 pub async fn handle(app: App, call: Call<Body>) -> Result<Reply> {
-    let whom = whom(&app, &call).await?;
-    let asked = call.body.asked(whom)?;
+    let asked = call.body.asked(whom(&app, &call).await?)?;
     let stream = asked.stream;
     let turn = match begin_completion(&app, &call.caller, asked, call.trace_id.clone()).await {
         Ok(turn) => turn,
         Err(error) => return Err(about_the_model(&app, &call, error).await),
     };
-    let answering = answering(&app, &call, whom, turn.run());
+    let answering = answering(&app, &call, &turn);
     let location = format!("/v1/runs/{}", turn.run());
     let reply = if stream {
         streamed(answering, turn).await?
@@ -84,17 +82,15 @@ async fn whom(app: &App, call: &Call<Body>) -> Result<Whom> {
         return Ok(Whom::Alone { persona: persona.id, version: persona.version });
     };
     let id = header.parse().map_err(|_| Error::not_found("conversation", header).with_param(CONVERSATION))?;
-    let named = access::named(model)?;
-    let persona = access::id_of(app, &call.caller, model, named.name).await?;
-    Ok(Whom::Conversation { id, persona, version: named.version })
+    let Named { name, version } = access::named(model)?;
+    Ok(Whom::Conversation { id, named: name.to_owned(), version })
 }
 
-fn answering(app: &App, call: &Call<Body>, whom: Whom, run: RunId) -> Answering {
-    let (Whom::Alone { persona, .. } | Whom::Conversation { persona, .. }) = whom;
+fn answering(app: &App, call: &Call<Body>, turn: &Turn) -> Answering {
     Answering {
-        run,
+        run: turn.run(),
         model: call.body.model.clone(),
-        persona,
+        persona: turn.persona(),
         created: app.clock().epoch_millis() / 1_000,
         simulated: call.caller.mode == Mode::Test,
         tells_usage: call.body.tells_usage(),
