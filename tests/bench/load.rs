@@ -15,7 +15,6 @@ use crate::{
     BRIEF,
     figures::{Row, Samples, Unit},
     logs,
-    requests::counted,
 };
 
 const RUNS: usize = 100;
@@ -101,7 +100,7 @@ async fn batch(workspace: &Workspace, count: usize, seed: u64) -> (Vec<Ended>, D
         let request = workspace.call(Method::POST, "/v1/personas").header("prefer", "respond-async");
         let answer = send(request.json(&body)).await;
         assert_eq!(answer.status.as_u16(), 202, "{}", answer.text);
-        (answer.header("location"), counted(&answer))
+        (answer.header("location"), answer.store_requests() as f64)
     };
     let beginning = stream::iter((0..count).map(begin)).buffered(IN_FLIGHT);
     let begun_runs: Vec<(String, f64)> = beginning.collect().await;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::Value;
-use tests::{Answer, Workspace, send};
+use tests::{Workspace, send};
 
 use crate::{
     BRIEF,

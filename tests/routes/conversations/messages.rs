@@ -29,9 +29,8 @@ async fn a_turn_is_answered_measured_and_kept_as_a_run() {
     assert_eq!((&run["seed"], &run["input"]["message"]), (&json!(3), &json!("What do you sing?")));
     assert_eq!(run["output_ref"]["id"], turn["message_id"]);
     assert_eq!(run["conversation_id"], conversation["id"]);
-    let of_conversation =
-        workspace.all_where("/v1/runs", &format!("conversation={}", conversation["id"].as_str().unwrap()));
-    assert_eq!(of_conversation.await.len(), 1);
+    let filter = format!("conversation={}", conversation["id"].as_str().unwrap());
+    assert_eq!(workspace.all_where("/v1/runs", &filter).await.len(), 1);
 
     let header = workspace.get(&path(&conversation)).await.json();
     assert_eq!((&header["turns"], header["drift"]["average"].is_number()), (&json!(1), true));
