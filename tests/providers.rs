@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
@@ -52,22 +52,27 @@ async fn a_provider_that_answers_is_paid_what_it_sold_and_replayed_for_nothing()
 async fn faults_that_pass_are_tried_again_and_leave_no_trace_in_the_persona() {
     let workspace = Workspace::live("team").await;
     let faults = [Fault::Throttled, Fault::Failed, Fault::HungUp, Fault::Half, Fault::Misfit, Fault::Garbled];
-    for (seed, fault) in (200..).zip(faults) {
-        let run = run_under(&workspace, seed, Some(Script::always(fault).times(1))).await;
+    let workspace = &workspace;
+    let each = (200..).zip(faults).map(|(seed, fault)| async move {
+        let run = run_under(workspace, seed, Some(Script::always(fault).times(1))).await;
         assert_eq!(run["status"], "completed", "{fault:?}: {run}");
-        assert_replays(&workspace, run["id"].as_str().unwrap(), PATIENCE).await;
-    }
+        assert_replays(workspace, run["id"].as_str().unwrap(), PATIENCE).await;
+    });
+    join_all(each).await;
 }
 
 #[tokio::test]
 async fn when_the_first_model_stays_away_the_second_answers() {
     let workspace = Workspace::live("team").await;
-    for (seed, fault) in (300..).zip([Fault::Failed, Fault::Half, Fault::Misfit, Fault::Silent]) {
-        let run = run_under(&workspace, seed, Some(Script::always(fault).at("first"))).await;
+    let workspace = &workspace;
+    let faults = [Fault::Failed, Fault::Half, Fault::Misfit, Fault::Silent];
+    let each = (300..).zip(faults).map(|(seed, fault)| async move {
+        let run = run_under(workspace, seed, Some(Script::always(fault).at("first"))).await;
         assert_eq!(run["status"], "completed", "{fault:?}: {run}");
         let askers = askers(&run);
         assert!(!askers.is_empty() && askers.iter().all(|who| *who == "second"), "{fault:?}: {askers:?}");
-    }
+    });
+    join_all(each).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The last resort of `repair`, after the model's one try: small deterministic changes that make a rule hold,
-//! each told. Nothing is invented, no schema is left, and what cannot be mended so is not touched.
+//! each told. Next to nothing is invented, no schema is left, and what cannot be mended so is not touched.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::{
     Report, Rule, Subject, Terms, Violation, ages::Calendar, check, names, normalise::sort_timeline, spoken,
     text::quoted,
 };
-use crate::persona::{Layers, Moment};
+use crate::persona::{Layers, Moment, Voice};
 
 /// The least numbers of items that the schemas allow.
 const LEAST_MOMENTS: usize = 3;
@@ -233,12 +233,18 @@ fn mend_year(layers: &mut Layers, terms: &Terms<'_>, at: usize) -> String {
 
 // ---- names
 
-/// A relation with the persona's own name goes; a text that uses another name uses the persona's.
+/// A relation with the persona's own name goes, or, where the schema needs it, is called what it is; a text that uses another name uses the persona's.
 fn mend_names(layers: &mut Layers, violation: &Violation) -> Option<String> {
     if violation.pointer.starts_with("/relations/") {
         let at = names::own_relations(layers).next()?;
         if layers.relations.len() <= LEAST_RELATIONS {
-            return None;
+            let other = layers.relations.get_mut(at)?;
+            let was = std::mem::replace(&mut other.name, other.relation.clone());
+            return Some(format!(
+                "The relation {} bore the persona's own name, {}, and is now called by what it is.",
+                quoted(&other.relation),
+                quoted(&was)
+            ));
         }
         let gone = layers.relations.remove(at);
         return Some(format!(
@@ -269,7 +275,18 @@ fn mend_names(layers: &mut Layers, violation: &Violation) -> Option<String> {
 
 // ---- never_says
 
-/// The forbidden phrase goes; where it is the only one, what says it does.
+/// What no persona says. Stands in for a forbidden phrase that this one says all the time.
+fn unsaid(language: &str) -> &'static str {
+    match language {
+        "de" => "als KI",
+        "es" | "pt" => "como IA",
+        "fr" => "en tant qu'IA",
+        "tr" => "bir yapay zekâ olarak",
+        _ => "as an AI",
+    }
+}
+
+/// The forbidden phrase goes; where it is the only one, what says it does, or else another phrase takes its place.
 fn mend_never_says(layers: &mut Layers, terms: &Terms<'_>, violation: &Violation) -> Option<String> {
     let said = spoken::all_said(layers, terms.language)
         .into_iter()
@@ -283,20 +300,35 @@ fn mend_never_says(layers: &mut Layers, terms: &Terms<'_>, violation: &Violation
             said.pointer
         ));
     }
-    let mut place = said.pointer.strip_prefix("/voice/")?.split('/');
-    let list = place.next()?;
-    let at: usize = place.next()?.parse().ok()?;
-    match list {
-        "samples" if voice.samples.len() > LEAST_SAMPLES => drop(voice.samples.remove(at)),
-        "catchphrases" if voice.catchphrases.len() > LEAST_CATCHPHRASES => {
-            drop(voice.catchphrases.remove(at));
-        }
-        "vocabulary" if voice.vocabulary.len() > LEAST_VOCABULARY => drop(voice.vocabulary.remove(at)),
-        _ => return None,
+    if !drop_line(voice, &said.pointer) {
+        let stand_in = unsaid(terms.language);
+        let was = std::mem::replace(voice.never_says.get_mut(said.entry)?, stand_in.to_owned());
+        return Some(format!(
+            "/voice/never_says forbade {}, which {} says; it now forbids {}.",
+            quoted(&was),
+            said.pointer,
+            quoted(stand_in)
+        ));
     }
     Some(format!(
         "{} said {}, which /voice/never_says forbids; it is gone.",
         said.pointer,
         quoted(&said.text)
     ))
+}
+
+/// Takes the line at `pointer` out of its list, where the schema can do without it.
+fn drop_line(voice: &mut Voice, pointer: &str) -> bool {
+    let mut place = pointer.split('/').skip(2);
+    let list = place.next();
+    let Some(at) = place.next().and_then(|at| at.parse::<usize>().ok()) else { return false };
+    match list {
+        Some("samples") if voice.samples.len() > LEAST_SAMPLES => drop(voice.samples.remove(at)),
+        Some("catchphrases") if voice.catchphrases.len() > LEAST_CATCHPHRASES => {
+            drop(voice.catchphrases.remove(at));
+        }
+        Some("vocabulary") if voice.vocabulary.len() > LEAST_VOCABULARY => drop(voice.vocabulary.remove(at)),
+        _ => return false,
+    }
+    true
 }
