@@ -104,7 +104,7 @@ mod tests {
     /// Logs as they come: an event an item where a model is slow, whole batches where it is quick.
     fn sizes() -> impl Strategy<Value = Vec<u64>> {
         let (single, batch) = (Just(1_u64), 1..=BATCH_AT_MOST as u64);
-        prop_oneof![vec(single.clone(), 1..400), vec(prop_oneof![9 => single, 1 => batch], 1..400)]
+        prop_oneof![vec(single, 1..400), vec(prop_oneof![9 => single, 1 => batch], 1..400)]
     }
 
     proptest! {
