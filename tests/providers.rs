@@ -50,9 +50,8 @@ async fn a_provider_that_answers_is_paid_what_it_sold_and_replayed_for_nothing()
 
 #[tokio::test]
 async fn faults_that_pass_are_tried_again_and_leave_no_trace_in_the_persona() {
-    let workspace = Workspace::live("team").await;
+    let workspace = &Workspace::live("team").await;
     let faults = [Fault::Throttled, Fault::Failed, Fault::HungUp, Fault::Half, Fault::Misfit, Fault::Garbled];
-    let workspace = &workspace;
     let each = (200..).zip(faults).map(|(seed, fault)| async move {
         let run = run_under(workspace, seed, Some(Script::always(fault).times(1))).await;
         assert_eq!(run["status"], "completed", "{fault:?}: {run}");
@@ -63,8 +62,7 @@ async fn faults_that_pass_are_tried_again_and_leave_no_trace_in_the_persona() {
 
 #[tokio::test]
 async fn when_the_first_model_stays_away_the_second_answers() {
-    let workspace = Workspace::live("team").await;
-    let workspace = &workspace;
+    let workspace = &Workspace::live("team").await;
     let faults = [Fault::Failed, Fault::Half, Fault::Misfit, Fault::Silent];
     let each = (300..).zip(faults).map(|(seed, fault)| async move {
         let run = run_under(workspace, seed, Some(Script::always(fault).at("first"))).await;

@@ -48,6 +48,7 @@ def local(model: str, model_port: int, embeddings_port: int) -> Document:
         "kind": "openai",
         "base_url": f"http://{HOST}:{model_port}/v1",
         "api_key": "local",
+        # Steps that are ready together wait for one another; a worker itself has 900 s.
         "timeout_seconds": 840,
         "structured_output": "json_schema",
     }

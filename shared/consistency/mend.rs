@@ -1,5 +1,5 @@
-//! The last resort of `repair`, after the model's one try: small deterministic changes that make a rule hold,
-//! each told. Next to nothing is invented, no schema is left, and what cannot be mended so is not touched.
+//! What `repair` does before it asks the model, and once more after: small deterministic changes that make a rule
+//! hold, each told. Next to nothing is invented, no schema is left, and what cannot be mended so is not touched.
 
 use serde::{Deserialize, Serialize};
 
@@ -233,7 +233,8 @@ fn mend_year(layers: &mut Layers, terms: &Terms<'_>, at: usize) -> String {
 
 // ---- names
 
-/// A relation with the persona's own name goes, or, where the schema needs it, is called what it is; a text that uses another name uses the persona's.
+/// A relation with the persona's own name goes, or, where the schema needs it, is called what it is; a text that
+/// uses another name uses the persona's.
 fn mend_names(layers: &mut Layers, violation: &Violation) -> Option<String> {
     if violation.pointer.starts_with("/relations/") {
         let at = names::own_relations(layers).next()?;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Says what is wrong with an answer: nothing, or each problem.
-pub type Validate = dyn Fn(&str) -> Result<(), Vec<Detail>> + Send + Sync;
+pub type Validate<'a> = dyn Fn(&str) -> Result<(), Vec<Detail>> + Send + Sync + 'a;
 
 /// How many problems a repair names at most; more do not help a model.
 const PROBLEMS: usize = 20;
@@ -50,7 +50,7 @@ pub struct Ask<'a> {
     /// The prompt and its limits; the role says which models are asked.
     pub request: &'a CompletionRequest,
     /// What counts as an answer.
-    pub validate: &'a Validate,
+    pub validate: &'a Validate<'a>,
     /// Who pays.
     pub purse: &'a dyn Purse,
     /// Who listens; without one the answer comes whole.

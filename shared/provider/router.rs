@@ -270,7 +270,7 @@ impl<'r, 'a> Asking<'r, 'a> {
         &mut self,
         candidate: &Candidate,
         request: CompletionRequest,
-        validate: &super::Validate,
+        validate: &super::Validate<'_>,
     ) -> Result<Option<Completion>> {
         let mut asked = Asked::Completion(request.clone());
         for repaired in [false, true] {

@@ -11,6 +11,14 @@ use crate::{
 /// Most events that one item of the log holds; a reader that resumes within an item looks this far back.
 pub const BATCH_AT_MOST: usize = 64;
 
+/// From which item of the log to read, and how many at most, to have the first `most` events after the one numbered
+/// `after`. An item is named by its first event: one that holds later events too begins less than a batch before
+/// them, and each item up to `after` that is read on the way holds one event at least.
+pub fn items_after(after: u64, most: usize) -> (u64, usize) {
+    let back = (BATCH_AT_MOST as u64 - 1).min(after);
+    (after + 1 - back, most.saturating_add(back as usize))
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventBody {
@@ -120,5 +128,39 @@ impl EventBody {
     /// Whether the log ends here.
     pub fn is_terminal(&self) -> bool {
         matches!(self.event.as_str(), "run.completed" | "run.failed" | "run.cancelled")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// Logs as they come: an event an item where a model is slow, whole batches where it is quick.
+    fn sizes() -> impl Strategy<Value = Vec<u64>> {
+        let (single, batch) = (Just(1_u64), 1..=BATCH_AT_MOST as u64);
+        prop_oneof![vec(single, 1..400), vec(prop_oneof![9 => single, 1 => batch], 1..400)]
+    }
+
+    proptest! {
+        #[test]
+        fn the_items_read_hold_the_first_events_after_any_event(
+            sizes in sizes(),
+            after in 0_u64..600,
+            most in 1_usize..120,
+        ) {
+            let mut next = 1;
+            let items = sizes.into_iter().map(|size| {
+                next += size;
+                next - size..next
+            });
+            let items: Vec<_> = items.collect();
+            let (from, count) = items_after(after, most);
+            let read = items.iter().filter(|item| item.start >= from).take(count);
+            let found: Vec<u64> = read.cloned().flatten().filter(|seq| *seq > after).take(most).collect();
+            let wanted: Vec<u64> = (after + 1..next).take(most).collect();
+            prop_assert_eq!(found, wanted);
+        }
     }
 }

@@ -126,10 +126,10 @@ impl Work<'_> {
             request.role = fallback_role(request.role);
         }
         let kind = self.step.kind;
-        let wanted = layers.to_vec();
-        let validate = move |text: &str| {
-            let problems = match complete_json(text) {
-                Ok(value) => validate_output(kind, &wanted, &fitted(kind, &wanted, value)),
+        let read = |text: &str| complete_json(text).map(|answer| fitted(kind, layers, answer));
+        let validate = |text: &str| {
+            let problems = match read(text) {
+                Ok(answer) => validate_output(kind, layers, &answer),
                 Err(error) => vec![Detail::new("", error.to_string())],
             };
             if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -158,9 +158,7 @@ impl Work<'_> {
                 self.ledger.note(answer.exchanges);
                 self.unwritten =
                     written.map_err(|error| if lost.is_raised() { Halt::Lost } else { error.into() })?;
-                let answer = complete_json(&answer.content.text)
-                    .map_err(|error| Halt::Retry(Error::internal(error)))?;
-                Ok(fitted(kind, layers, answer))
+                read(&answer.content.text).map_err(|error| Halt::Retry(Error::internal(error)))
             }
             Err(mut unanswered) => {
                 self.ledger.note(std::mem::take(&mut unanswered.exchanges));

@@ -25,7 +25,7 @@ use crate::{
     id::RunId,
     run::{
         Run, RunKind, RunStatus, StepState, StepStatus,
-        events::{BATCH_AT_MOST, Event, EventBody},
+        events::{BATCH_AT_MOST, Event, EventBody, items_after},
     },
     tenant::Tenant,
 };
@@ -451,12 +451,10 @@ impl Store {
         after: u64,
         most: usize,
     ) -> Result<Vec<Event>> {
-        // The item that holds `after` may hold later events too, and each item before it holds one at least.
-        let before = BATCH_AT_MOST - 1;
-        let from = event_key(after.saturating_sub(before as u64));
+        let (first, count) = items_after(after, most);
         let pk = partition(tenant, run);
         let items: Vec<StoredEvents> =
-            self.first_of_range(Setting::RunsTable, &pk, &from, "EV#~", most.saturating_add(before)).await?;
+            self.first_of_range(Setting::RunsTable, &pk, &event_key(first), "EV#~", count).await?;
         let mut events = Vec::new();
         for StoredEvents { sk, item } in items {
             let first: u64 = sk.trim_start_matches("EV#").parse().map_err(Error::internal)?;

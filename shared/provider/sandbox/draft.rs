@@ -235,9 +235,11 @@ fn timeline(person: &Person, dice: &mut Dice) -> Vec<Value> {
         plan.push((&bank.late, 55, age.min(78), 1));
     }
     let mut timeline = Vec::new();
+    let mut next = 0;
     for (moments, from, to, count) in plan {
         let moments = in_order(moments, count, dice);
-        let ages = ages(from.min(age), to.min(age), moments.len(), dice);
+        let ages = ages(from.min(age), to.min(age), next.min(age), moments.len(), dice);
+        next = ages.last().map_or(next, |last| last + 1);
         for (moment, at) in moments.iter().zip(ages) {
             let event = sentence_case(person, &person.fill(&moment.event));
             timeline.push(json!({"age": at, "event": event, "effect": person.fill(&moment.effect)}));
@@ -254,9 +256,9 @@ fn in_order<'b>(moments: &'b [Moment], count: usize, dice: &mut Dice) -> Vec<&'b
     drawn.into_iter().filter_map(|place| moments.get(place)).collect()
 }
 
-/// `count` ages in a range, ascending, different as long as the range has enough of them.
-fn ages(from: u64, to: u64, count: usize, dice: &mut Dice) -> Vec<u64> {
-    let years: Vec<u64> = (if to - from + 1 >= count as u64 { from } else { 0 }..=to).collect();
+/// `count` ages in a range, ascending. Where it has too few of them, it begins at `earliest`, and at last they repeat.
+fn ages(from: u64, to: u64, earliest: u64, count: usize, dice: &mut Dice) -> Vec<u64> {
+    let years: Vec<u64> = (if to - from + 1 >= count as u64 { from } else { earliest }..=to).collect();
     let mut ages = dice.some(&years, count);
     while ages.len() < count {
         ages.push(to);

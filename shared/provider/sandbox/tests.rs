@@ -483,6 +483,14 @@ fn stop_texts_and_the_token_limit_end_an_answer() {
 }
 
 #[test]
+fn somebody_of_any_age_has_a_life_in_order() {
+    for age in 1..=90 {
+        let persona = persona(&format!("A {age}-year-old who keeps bees"), "en", age * 7);
+        assert_eq!(inconsistencies(&persona, "en"), [] as [String; 0], "{age}");
+    }
+}
+
+#[test]
 fn a_chat_reply_is_in_character_and_in_the_personas_language() {
     let persona = persona(BRIEFS[15], "tr", 5);
     let mut request = request("turn", &[], BRIEFS[15], "tr", 5);
