@@ -145,7 +145,7 @@ mod tests {
                 smoothed.above
             })
             .into();
-        assert_eq!(above, [false, false, true, true, true, true, false]);
+        assert_eq!(above, [false, false, true, true, true, false, false]);
     }
 
     #[test]
