@@ -13,9 +13,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A stream says 200 when the persona begins to speak, or after this silence: the first byte comes within a second.
-const SILENCE: Duration = Duration::from_millis(700);
-
 /// What a turn comes to.
 pub(crate) async fn whole(turn: Turn) -> Result<Spoken> {
     ended(tokio::spawn(turn.speak(None))).await
@@ -29,12 +26,13 @@ pub(crate) struct Speaking {
 }
 
 impl Speaking {
-    /// Lets the turn speak. One that fails before its first word is the error itself, so that it can be answered as one.
-    pub(crate) async fn begin(turn: Turn) -> Result<Self> {
+    /// Lets the turn speak, and waits for its first word for `silence` at most. One that fails before is the error itself,
+    /// so that it can be answered with its own status.
+    pub(crate) async fn begin(turn: Turn, silence: Duration) -> Result<Self> {
         let mut heard = turn.first_events();
         let (sender, mut coming) = unbounded_channel();
         let end = tokio::spawn(turn.speak(Some(sender)));
-        let begun = tokio::time::timeout(SILENCE, coming.recv()).await.ok().flatten();
+        let begun = tokio::time::timeout(silence, coming.recv()).await.ok().flatten();
         if begun.as_ref().is_some_and(|event| event.body.event == "run.failed") {
             return match ended(end).await {
                 Err(error) => Err(error),

@@ -124,7 +124,11 @@ fn responses(route: &Route) -> Map<String, Value> {
         let or = if description.is_empty() { "" } else { " Or: " };
         response["description"] = format!("{description}{or}{}", described(*status, *form)).into();
         response["content"][form.media()] = json!({"schema": body_schema(*form)});
-        response["headers"] = headers_answered(*status, *form);
+        let headers = headers_answered(*status, *form);
+        match response["headers"].as_object_mut() {
+            Some(known) => known.extend(headers),
+            None => response["headers"] = Value::Object(headers),
+        }
     }
     for (status, codes) in codes_by_status(route) {
         let shared = |code: &Code| json!({"$ref": format!("#/components/responses/{code}")});
@@ -162,17 +166,16 @@ fn body_schema(form: Form) -> Value {
     }
 }
 
-fn headers_answered(status: u16, form: Form) -> Value {
+fn headers_answered(status: u16, form: Form) -> Map<String, Value> {
     let location =
         (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
     let tagged = matches!(form, Form::Object("persona") | Form::Yaml("persona")).then_some("ETag");
     headers(location.into_iter().chain(tagged))
 }
 
-fn headers<'a>(more: impl Iterator<Item = &'a str>) -> Value {
+fn headers<'a>(more: impl Iterator<Item = &'a str>) -> Map<String, Value> {
     let named = HEADERS_ANSWERED.iter().copied().chain(more);
-    let made = named.map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})));
-    Value::Object(made.collect())
+    named.map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}))).collect()
 }
 
 /// Every code that the route can fail with: what `serve` refuses on any route, and the route's own.

@@ -28,7 +28,9 @@ def play(emulator, outputs, say):
     persona = check_polled_form(api, say)
     check_streamed_form(api, say)
     check_waiting_form(live, say)
+    other = check_streamed_form(live, say)
     check_conversation(live, say)
+    check_openai(live, other, say)
     check_lists(api, persona, say)
     check_endings(api, say)
     forge_message(emulator, outputs)
@@ -113,6 +115,7 @@ def check_streamed_form(api, say):
     if not kind.startswith("text/event-stream") or names[:1] != ["run.started"] or names[-1:] != ["run.completed"]:
         raise SmokeError(f"the stream is {kind} with {names}")
     say(f"streamed {len(names)} events, {names.count('layer.delta')} of them layer.delta")
+    return json.loads(answer.body.decode().rsplit("data: ", 1)[1])["persona_id"]
 
 
 def check_waiting_form(live, say):
@@ -134,6 +137,8 @@ def check_conversation(live, say):
     if [page["data"], rest["data"]] != [[second], [first]]:
         raise SmokeError(f"the pages of {path} are {page} and {rest}")
     one = f"{path}/{first['id']}"
+    # The other API speaks first: whoever answers next has not met the persona, and finds messages before its own.
+    complete(live, SLUG, "Good morning", first["id"])
     turn = expect(live.call("POST", f"{one}/messages", {"message": "Good evening", "persona_id": SLUG}), 200).json()
     body = {"message": "And what do you fear?", "stream": True}
     streamed = expect(live.call("POST", f"{one}/messages", body), 200).body.decode()
@@ -141,15 +146,42 @@ def check_conversation(live, say):
         raise SmokeError(f"the streamed turn was {streamed}")
     kept = expect(live.call("GET", f"{one}/messages?limit=3"), 200).json()
     last = expect(live.call("GET", f"{one}/messages?cursor={kept['next_cursor']}"), 200).json()
-    if len(kept["data"] + last["data"]) != 4 or kept["data"][2]["content"] != turn["content"]:
+    if len(kept["data"] + last["data"]) != 6 or turn["content"] not in [
+        said["content"] for said in kept["data"] + last["data"]
+    ]:
         raise SmokeError(f"the transcript of {first['id']} is {kept} and {last}")
     series = expect(live.call("GET", f"{one}/drift?limit=1"), 200).json()
     expect(live.call("GET", f"{one}/drift?cursor={series['next_cursor']}"), 200)
-    if expect(live.call("GET", one), 200).json()["turns"] != 2:
-        raise SmokeError(f"{first['id']} has not counted its two turns")
+    if expect(live.call("GET", one), 200).json()["turns"] != 3:
+        raise SmokeError(f"{first['id']} has not counted its three turns")
     expect(live.call("DELETE", one), 200)
     expect(live.call("GET", one), 404, "resource.not_found")
     say(f"talked with {SLUG} in {first['id']}, drift {turn['drift']['verdict']}, {len(tools)} tools; deleted it")
+
+
+def check_openai(live, persona, say):
+    """Models, embeddings, completions alone and in a conversation that the other API has begun."""
+    conversation = expect(live.call("POST", "/v1/chat/conversations", {"persona_id": persona}), 201).json()["id"]
+    expect(live.call("POST", f"/v1/chat/conversations/{conversation}/messages", {"message": "Good evening"}), 200)
+    for message in ("And what do you fear?", "And at night?"):
+        answer = complete(live, persona, message, conversation)
+    alone = complete(live, SLUG, "Good evening")
+    models = [model["id"] for model in expect(live.call("GET", "/v1/openai/models"), 200).json()["data"]]
+    expect(live.call("GET", f"/v1/openai/models/{persona}"), 200)
+    expect(live.call("GET", f"/v1/openai/models/{SLUG}"), 200)
+    vectors = {"model": models[-1], "input": "Good evening"}
+    dimensions = len(expect(live.call("POST", "/v1/openai/embeddings", vectors), 200).json()["data"][0]["embedding"])
+    said = answer["choices"][0]["message"]["content"], alone["choices"][0]["message"]["content"]
+    if persona not in models or not all(said):
+        raise SmokeError(f"{models} were listed, and {said} was said")
+    say(f"{len(models)} models by OpenAI's routes, completions alone and in {conversation}, {dimensions} dimensions")
+
+
+def complete(live, model, message, conversation=None):
+    """A completion, alone or in a conversation."""
+    body = {"model": model, "messages": [{"role": "user", "content": message}]}
+    headers = {"X-Persona-Conversation-Id": conversation} if conversation else {}
+    return expect(live.call("POST", "/v1/openai/chat/completions", body, headers), 200).json()
 
 
 def check_lists(api, persona, say):

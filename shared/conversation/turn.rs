@@ -44,8 +44,8 @@ use crate::{
     },
     store::{
         Store,
-        conversations::{Expected, TurnClaim, TurnEnd},
-        personas::SampleVectors,
+        conversations::{Expected, Speaker, TurnBegun, TurnClaim, TurnEnd},
+        personas::{SampleVectors, ToSpeak},
         runs::{EventLog, Opening},
     },
     tenant::Tenant,
@@ -261,18 +261,8 @@ impl Claimed<'_> {
         let store = app.store().await;
         let tenant = *self.caller.tenant();
         let number = conversation.last_message;
-        let (earlier, read) = tokio::join!(
-            store.latest_messages(&tenant, conversation.id, number - 1, READ),
-            read_character(
-                store,
-                &tenant,
-                conversation.persona_id,
-                conversation.persona_version,
-                say.persona_id.as_deref()
-            ),
-        );
-        let (character, vectors) = read?;
-        let window = Window::of(earlier?, conversation.summary.as_ref());
+        let ((character, vectors), earlier) = read_talk(store, &tenant, conversation).await?;
+        let window = Window::of(earlier, conversation.summary.as_ref());
         let mut said = prompt::transcript(&window.heard);
         said.push(provider::Message::new(provider::Speaker::User, say.message.trim()));
         let seed = say.seed.unwrap_or_else(|| rand::rng().random_range(0..=crate::run::SEED_MOST));
@@ -322,35 +312,58 @@ impl Claimed<'_> {
             regenerates,
             reply_id: reply,
         };
-        turn.open(store, &input, Some((conversation.id, &message))).await?;
+        let persona = conversation.persona_id;
+        let slug = say.persona_id.as_deref().filter(|named| !PersonaId::has_prefix(named));
+        turn.open(store, &input, Some((conversation.id, &message)), Some(Speaker { persona, slug })).await?;
         Ok(turn)
     }
 }
 
-/// The character of a persona's version and the vectors kept of it. Where the caller names the persona by a slug,
-/// it must be this persona's.
-async fn read_character(
+/// A character, and the vectors kept of it.
+type Voice = (Arc<Character>, Option<SampleVectors>);
+
+/// Who speaks, and the newest messages before this turn's own: one request, whether this process knows the character
+/// or not.
+async fn read_talk(
     store: &Store,
+    tenant: &Tenant,
+    conversation: &Conversation,
+) -> Result<(Voice, Vec<Message>)> {
+    let (persona, version) = (conversation.persona_id, conversation.persona_version);
+    let (id, before) = (conversation.id, conversation.last_message - 1);
+    match Character::known(tenant, persona, version) {
+        Some(character) => Ok(((character, None), store.latest_messages(tenant, id, before, READ).await?)),
+        None => {
+            let found = store.to_speak(tenant, persona, version, Some((id, before, READ))).await?;
+            read_voice(tenant, persona, version, found)
+        }
+    }
+}
+
+/// Who speaks when nothing was said before.
+async fn read_alone(store: &Store, tenant: &Tenant, persona: PersonaId, version: u64) -> Result<Voice> {
+    match Character::known(tenant, persona, version) {
+        Some(character) => Ok((character, None)),
+        None => {
+            let found = store.to_speak(tenant, persona, version, None).await?;
+            Ok(read_voice(tenant, persona, version, found)?.0)
+        }
+    }
+}
+
+fn read_voice(
     tenant: &Tenant,
     persona: PersonaId,
     version: u64,
-    named: Option<&str>,
-) -> Result<(Arc<Character>, Option<SampleVectors>)> {
-    let known = Character::known(tenant, persona, version);
-    let found = store.persona_to_speak(tenant, persona, version, known.is_none()).await?;
-    let gone = || Error::not_found("persona", &persona.to_string());
-    let slug = found.slug.ok_or_else(gone)?;
-    if let Some(other) = named.filter(|named| !PersonaId::has_prefix(named) && *named != slug) {
-        return Err(with_another(persona, other));
-    }
-    let character = match known {
-        Some(character) => character,
-        None => {
-            let document = found.version.ok_or_else(gone)?.document()?;
-            Character::compile(tenant, persona, version, &document)?
-        }
-    };
-    Ok((character, found.vectors))
+    found: ToSpeak,
+) -> Result<(Voice, Vec<Message>)> {
+    let document = found.version.ok_or_else(|| gone(persona))?.document()?;
+    let character = Character::compile(tenant, persona, version, &document)?;
+    Ok(((character, found.vectors), found.messages))
+}
+
+fn gone(persona: PersonaId) -> Error {
+    Error::not_found("persona", &persona.to_string())
 }
 
 /// Events that a turn begins with: `run.started` and `message.started`.
@@ -441,11 +454,19 @@ impl Turn {
         store: &Store,
         input: &Value,
         said: Option<(ConversationId, &Message)>,
+        speaker: Option<Speaker<'_>>,
     ) -> Result<()> {
         let events = self.opening_events();
         let due_millis = self.app.clock().epoch_millis() + LOST_AFTER.as_millis() as i64;
         let opening = Opening { run: &self.run, input, events: &events, due_millis };
-        store.begin_turn(&self.log.tenant(), &opening, said).await
+        match store.begin_turn(&self.log.tenant(), &opening, said, speaker).await? {
+            TurnBegun::Yes => Ok(()),
+            TurnBegun::PersonaGone => Err(gone(self.character.persona)),
+            TurnBegun::OtherSlug => {
+                let named = speaker.and_then(|speaker| speaker.slug).unwrap_or_default();
+                Err(with_another(self.character.persona, named))
+            }
+        }
     }
 
     /// Asks the model, measures, and ends the turn. Events go to `listener` as they happen, the last ones once they

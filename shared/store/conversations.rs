@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Page, Refused, Store, from_item, number, primary_key,
+    Item, Page, Refused, Store, from_item, number, primary_key,
     runs::{EventLog, Opening, delete, put, put_new},
     storage, text, to_attribute, to_item,
 };
@@ -54,6 +54,26 @@ pub struct Expected {
     pub viewer: Option<crate::id::KeyId>,
 }
 
+/// Who is to speak; checked in the transaction that begins the turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Speaker<'a> {
+    /// The persona.
+    pub persona: PersonaId,
+    /// Its slug, where the caller calls it by one.
+    pub slug: Option<&'a str>,
+}
+
+/// What came of beginning a turn; in all cases but the first, nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnBegun {
+    /// It began.
+    Yes,
+    /// The persona was deleted.
+    PersonaGone,
+    /// The persona has another slug.
+    OtherSlug,
+}
+
 /// What the end of a turn writes.
 #[derive(Debug)]
 pub struct TurnEnd<'a> {
@@ -89,6 +109,18 @@ fn list_partition(tenant: &Tenant) -> String {
 
 fn message_key(number: u64) -> String {
     format!("{number:010}")
+}
+
+/// The keys of the last `most` messages up to number `through`.
+pub(super) fn latest_message_keys(
+    tenant: &Tenant,
+    id: ConversationId,
+    through: u64,
+    most: usize,
+) -> Vec<Item> {
+    let from = (through + 1).saturating_sub(most as u64).max(1);
+    let pk = messages_partition(tenant, id);
+    (from..=through).map(|number| primary_key(&pk, &message_key(number))).collect()
 }
 
 impl Store {
@@ -217,14 +249,26 @@ impl Store {
         tenant: &Tenant,
         opening: &Opening<'_>,
         said: Option<(ConversationId, &Message)>,
-    ) -> Result<()> {
+        speaker: Option<Speaker<'_>>,
+    ) -> Result<TurnBegun> {
         let mut writes = self.opening_writes(tenant, opening)?;
+        let checked_at = writes.len();
+        if let Some(Speaker { persona, slug }) = speaker {
+            writes.push(self.speaker_check(tenant, persona, slug)?);
+        }
         if let Some((id, message)) = said {
             let key = message_key(message.number);
             let table = Setting::ConversationsTable.read()?;
             writes.push(put(&table, to_item(&messages_partition(tenant, id), &key, message)?)?);
         }
-        self.transact(writes).await.map_err(Refused::into_error)
+        match self.transact(writes).await {
+            Ok(()) => Ok(TurnBegun::Yes),
+            Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == checked_at) => {
+                let still_is = failed.into_iter().any(|(at, item)| at == checked_at && item.is_some());
+                Ok(if still_is { TurnBegun::OtherSlug } else { TurnBegun::PersonaGone })
+            }
+            Err(refused) => Err(refused.into_error()),
+        }
     }
 
     /// Ends a turn, in one transaction: message, run, events, recordings, and the conversation free again. `false`

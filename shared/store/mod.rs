@@ -207,19 +207,28 @@ impl Store {
     }
 
     async fn batch_items(&self, table: Setting, mut keys: Vec<Item>) -> Result<Vec<Item>> {
-        let table = table.read()?;
         let mut items = Vec::new();
         while !keys.is_empty() {
-            let wanted = KeysAndAttributes::builder()
-                .set_keys(Some(keys.split_off(keys.len().saturating_sub(100))))
-                .consistent_read(true)
-                .build()
-                .map_err(Error::internal)?;
-            let answer =
-                self.client.batch_get_item().request_items(&table, wanted).send().await.map_err(storage)?;
-            items.extend(answer.responses.unwrap_or_default().remove(&table).unwrap_or_default());
-            let missed = answer.unprocessed_keys.unwrap_or_default().remove(&table);
-            keys.extend(missed.map(|rest| rest.keys).unwrap_or_default());
+            let some = keys.split_off(keys.len().saturating_sub(100));
+            items.extend(self.batch_of_tables(vec![(table, some)]).await?);
+        }
+        Ok(items)
+    }
+
+    /// Up to 100 items by key, of any tables, in any order: one request, unless they are more than 16 MB.
+    async fn batch_of_tables(&self, keys: Vec<(Setting, Vec<Item>)>) -> Result<Vec<Item>> {
+        let wanted = |(table, keys): (Setting, Vec<Item>)| {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+            Ok((table.read()?, wanted.build().map_err(Error::internal)?))
+        };
+        let mut wanted: HashMap<String, KeysAndAttributes> =
+            keys.into_iter().map(wanted).collect::<Result<_>>()?;
+        let mut items = Vec::new();
+        while !wanted.is_empty() {
+            let batch = self.client.batch_get_item().set_request_items(Some(wanted));
+            let answer = batch.send().await.map_err(storage)?;
+            items.extend(answer.responses.unwrap_or_default().into_values().flatten());
+            wanted = answer.unprocessed_keys.unwrap_or_default();
         }
         Ok(items)
     }

@@ -1,18 +1,23 @@
 //! Personas at rest: the current document, its versions, its slug, its list entry.
 
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Page, Refused, Store, primary_key,
+    Page, Refused, Store,
+    conversations::latest_message_keys,
+    primary_key,
     runs::{delete, put},
     text, to_item,
 };
 use crate::{
     config::Setting,
+    conversation::Message,
     error::{Error, Result},
-    id::{KeyId, PersonaId, RunId},
+    id::{ConversationId, KeyId, PersonaId, RunId},
     run::Run,
     tenant::Tenant,
 };
@@ -61,12 +66,12 @@ impl PersonaEntry {
 /// What a turn needs of a persona.
 #[derive(Debug, Default)]
 pub struct ToSpeak {
-    /// Its slug; none when the persona is gone.
-    pub slug: Option<String>,
-    /// The pinned version, where it was asked for.
+    /// The pinned version.
     pub version: Option<PersonaEntry>,
-    /// The vectors of its samples, where they were asked for and kept before.
+    /// The vectors that were kept of it.
     pub vectors: Option<SampleVectors>,
+    /// The messages that were asked for, oldest first.
+    pub messages: Vec<Message>,
 }
 
 /// The vectors of a version's samples.
@@ -192,34 +197,60 @@ impl Store {
         self.get(Setting::PersonasTable, &partition(tenant, persona), &sk).await
     }
 
-    /// What a turn needs of a persona, one request: whether it still is, and, unless the caller has compiled them
-    /// before, the pinned version and the vectors of its samples under one embedding model.
-    pub async fn persona_to_speak(
+    /// What a turn needs of a persona that this process has not compiled: the pinned version and the vectors kept of
+    /// it, under one embedding model. With the messages `through` one in the same request, where there are any.
+    pub async fn to_speak(
         &self,
         tenant: &Tenant,
         persona: PersonaId,
         version: u64,
-        parts: bool,
+        messages: Option<(ConversationId, u64, usize)>,
     ) -> Result<ToSpeak> {
         let pk = partition(tenant, persona);
-        let mut keys = vec![primary_key(&pk, "DOC")];
-        if parts {
-            keys.push(primary_key(&pk, &version_key(version)));
-            keys.push(primary_key(&pk, &vectors_key(version)));
+        let mut keys = vec![(
+            Setting::PersonasTable,
+            vec![primary_key(&pk, &version_key(version)), primary_key(&pk, &vectors_key(version))],
+        )];
+        if let Some((conversation, through, most)) = messages.filter(|(_, through, _)| *through > 0) {
+            keys.push((
+                Setting::ConversationsTable,
+                latest_message_keys(tenant, conversation, through, most),
+            ));
         }
         let mut found = ToSpeak::default();
-        for item in self.batch_items(Setting::PersonasTable, keys).await? {
+        for item in self.batch_of_tables(keys).await? {
             let sk = super::sort_key(&item);
-            if sk == "DOC" {
-                found.slug = item.get("slug").and_then(|slug| slug.as_s().ok()).cloned();
-            } else if sk == vectors_key(version) {
+            if sk == vectors_key(version) {
                 let stored: VectorsItem = super::from_item(item)?;
                 found.vectors = Some(stored.unpacked());
-            } else {
+            } else if sk == version_key(version) {
                 found.version = Some(super::from_item(item)?);
+            } else {
+                found.messages.push(super::from_item(item)?);
             }
         }
+        found.messages.sort_by_key(|message: &Message| message.number);
         Ok(found)
+    }
+
+    /// Part of the transaction that begins a turn: the persona still is and, where the caller calls it by a slug, has it.
+    pub(super) fn speaker_check(
+        &self,
+        tenant: &Tenant,
+        persona: PersonaId,
+        slug: Option<&str>,
+    ) -> Result<TransactWriteItem> {
+        let mut check = ConditionCheck::builder()
+            .table_name(Setting::PersonasTable.read()?)
+            .set_key(Some(primary_key(&partition(tenant, persona), "DOC")))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let mut condition = "attribute_exists(pk)".to_owned();
+        if let Some(slug) = slug {
+            condition.push_str(" AND slug = :slug");
+            check = check.expression_attribute_values(":slug", super::text(slug));
+        }
+        let check = check.condition_expression(condition).build().map_err(Error::internal)?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
     /// The write that keeps the vectors of a version's samples; it belongs into the transaction that ends a turn.

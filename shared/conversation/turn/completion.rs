@@ -1,25 +1,21 @@
 //! A completion, as the OpenAI-compatible API asks for one: a turn whose functions, sampling and limits are the
 //! caller's. In a conversation it is a turn like any other; alone it is a run all the same, and nothing remembers it.
 
-use std::sync::Arc;
-
 use rand::RngExt;
 use serde_json::json;
 
-use super::{Draft, OPENING_EVENTS, TEMPERATURE, Talk, Turn, TurnPurse, claim, moderate, read_character};
+use super::{
+    Draft, OPENING_EVENTS, TEMPERATURE, Talk, Turn, TurnPurse, Voice, claim, moderate, read_alone, read_talk,
+};
 use crate::{
     app::App,
-    conversation::{
-        Author, Character, Conversation, DriftPolicy, Message,
-        memory::{READ, Window},
-        prompt,
-    },
+    conversation::{Author, Conversation, DriftPolicy, Message, memory::Window, prompt},
     error::{Code, Error, Result},
     id::{ConversationId, MessageId, PersonaId, RunId},
     key::Caller,
     provider::{self, CompletionRequest, OutputSchema, Role, Speaker, Tool, ToolChoice},
     run::{RunKind, SEED_MOST},
-    store::{personas::SampleVectors, runs::EventLog},
+    store::{conversations, runs::EventLog},
 };
 
 /// Tokens of an answer where the caller does not say: of words, and of JSON, which takes more.
@@ -153,22 +149,16 @@ struct Completing<'a> {
     trace_id: Option<String>,
 }
 
-/// A character, and the vectors kept of it.
-type Voice = (Arc<Character>, Option<SampleVectors>);
-
 impl Completing<'_> {
     async fn alone(self, persona: PersonaId, version: u64) -> Result<Turn> {
         let (app, tenant) = (self.app, *self.caller.tenant());
         let store = app.store().await;
-        let voice = match Character::known(&tenant, persona, version) {
-            // The caller has just found the persona: there is nothing more to read.
-            Some(character) => (character, None),
-            None => read_character(store, &tenant, persona, version, None).await.map_err(model_is_gone)?,
-        };
+        let voice = read_alone(store, &tenant, persona, version).await.map_err(model_is_gone)?;
         let said = self.asked.before.iter().cloned();
         let said = said.chain([self.asked.own_message()]).chain(self.asked.after.iter().cloned());
         let turn = self.turn(voice, None, said.collect());
-        turn.open(store, &self.input(&turn), None).await?;
+        // The caller has just found the persona: there is nothing to check.
+        turn.open(store, &self.input(&turn), None, None).await?;
         Ok(turn)
     }
 
@@ -188,11 +178,8 @@ impl Completing<'_> {
         }
         let store = app.store().await;
         let number = conversation.last_message;
-        let (earlier, read) = tokio::join!(
-            store.latest_messages(&tenant, conversation.id, number - 1, READ),
-            read_character(store, &tenant, conversation.persona_id, speaks, Some(named)),
-        );
-        let window = Window::of(earlier?, conversation.summary.as_ref());
+        let (voice, earlier) = read_talk(store, &tenant, conversation).await.map_err(model_is_gone)?;
+        let window = Window::of(earlier, conversation.summary.as_ref());
         // Results of functions come with the message that led to the calls, which the transcript has already.
         let known = !self.asked.after.is_empty()
             && window
@@ -203,7 +190,7 @@ impl Completing<'_> {
         said.extend((!known).then(|| self.asked.own_message()));
         said.extend(self.asked.after.iter().cloned());
         let talk = Talk { conversation: conversation.clone(), window };
-        let turn = self.turn(read.map_err(model_is_gone)?, Some(talk), said);
+        let turn = self.turn(voice, Some(talk), said);
         let message = Message {
             id: MessageId::new(),
             number,
@@ -214,7 +201,9 @@ impl Completing<'_> {
             created_at: turn.run.created_at.clone(),
         };
         let kept = (!known).then_some((conversation.id, &message));
-        turn.open(store, &self.input(&turn), kept).await?;
+        let slug = Some(named).filter(|named| !PersonaId::has_prefix(named));
+        let speaker = conversations::Speaker { persona: conversation.persona_id, slug };
+        turn.open(store, &self.input(&turn), kept, Some(speaker)).await.map_err(model_is_gone)?;
         Ok(turn)
     }
 

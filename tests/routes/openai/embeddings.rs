@@ -22,7 +22,8 @@ async fn texts_become_vectors_in_their_order() {
     assert!(rows[0]["embedding"] == rows[2]["embedding"] && rows[0]["embedding"] != rows[1]["embedding"]);
     assert!((length(&rows[0]["embedding"]) - 1.0).abs() < 1e-3);
     assert_eq!(answer["usage"]["prompt_tokens"], 3);
-    let small = json!({"model": MODEL, "input": "one", "dimensions": 16});
+    let sentence = "The sandbox hashes letters: a short text leaves most of a vector empty.";
+    let small = json!({"model": MODEL, "input": sentence, "dimensions": 16});
     let small = workspace.post(EMBEDDINGS, &small).await.json()["data"][0]["embedding"].clone();
     assert_eq!(small.as_array().unwrap().len(), 16);
     assert!((length(&small) - 1.0).abs() < 1e-3);
@@ -71,7 +72,9 @@ async fn a_workspace_without_an_embedding_model_is_told_so() {
 #[tokio::test]
 async fn many_texts_are_more_than_a_buffered_answer_may_have_and_are_answered() {
     let workspace = Workspace::test("team").await;
-    let texts: Vec<String> = (0..2_048).map(|number| format!("text {number}")).collect();
+    let texts: Vec<String> = (0..2_048)
+        .map(|number| format!("This is text number {number}, and it is longer than the others were."))
+        .collect();
     let answer = workspace.post(EMBEDDINGS, &json!({"model": MODEL, "input": texts})).await;
     assert_eq!(answer.json()["data"].as_array().unwrap().len(), 2_048);
     assert!(answer.text.len() > 6 << 20, "{}", answer.text.len());

@@ -1,5 +1,7 @@
 //! `POST /v1/chat/conversations/{conversation}/messages`: one turn, whole or as events.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use persona::{
     Result,
@@ -15,6 +17,9 @@ use crate::{
     conversations::speaking::{self, Speaking},
     serve::{Call, Payload, Reply, as_text},
 };
+
+/// A stream says 200 when the persona begins to speak, or after this silence: the first byte comes within a second.
+const SILENCE: Duration = Duration::from_millis(700);
 
 /// The route.
 pub const ROUTE: Route = Route {
@@ -53,7 +58,7 @@ pub async fn handle(app: App, call: Call<Say>) -> Result<Reply> {
 
 async fn streamed(turn: Turn) -> Result<Reply> {
     let location = format!("/v1/runs/{}", turn.run());
-    let (events, _) = Speaking::begin(turn).await?.parts();
+    let (events, _) = Speaking::begin(turn, SILENCE).await?.parts();
     let texts = events.map(|event| as_text(&event));
     Ok(Reply::new(200, Payload::Live(texts.boxed())).with_header("location", location))
 }

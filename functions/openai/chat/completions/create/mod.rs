@@ -4,7 +4,7 @@ mod answer;
 mod body;
 mod messages;
 
-use std::future::ready;
+use std::{future::ready, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use persona::{
@@ -27,6 +27,10 @@ use crate::{
 
 /// Attaches a completion to a conversation.
 const CONVERSATION: &str = "X-Persona-Conversation-Id";
+
+/// How long a stream waits for the first word before it says 200. OpenAI's clients try again by themselves after an
+/// answer of 503, and never after a stream that broke; they wait for either much longer.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The route.
 pub const ROUTE: Route = Route {
@@ -111,7 +115,7 @@ async fn about_the_model(app: &App, call: &Call<Body>, error: Error) -> Error {
 }
 
 async fn streamed(answering: Answering, turn: Turn) -> Result<Reply> {
-    let (events, end) = Speaking::begin(turn).await?.parts();
+    let (events, end) = Speaking::begin(turn, SILENCE).await?.parts();
     let begin = answering.begin();
     let pieces = answering.clone();
     let words = events.filter_map(move |event| {
