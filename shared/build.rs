@@ -9,6 +9,8 @@ const FILES: [&str; 4] = [
     "moderation/policy.yaml",
 ];
 
+const LANGUAGES: &str = "drift/languages";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
     for file in FILES {
@@ -20,5 +22,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         let name = name.file_name().ok_or("a file without a name")?;
         fs::write(Path::new(&out).join(name), value.to_string())?;
     }
+    fs::write(Path::new(&out).join("languages.json"), languages()?.to_string())?;
     Ok(())
+}
+
+/// The languages of drift, by the names of their files.
+fn languages() -> Result<serde_json::Value, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={LANGUAGES}");
+    let mut languages = serde_json::Map::new();
+    for entry in fs::read_dir(LANGUAGES)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let code = path.file_stem().ok_or("a file without a name")?.to_string_lossy().into_owned();
+        let read = serde_saphyr::from_str(&fs::read_to_string(&path)?);
+        languages.insert(code, read.map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    Ok(languages.into())
 }

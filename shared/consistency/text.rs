@@ -51,7 +51,7 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether `phrase` stands in `text` as whole words. Both must be folded or lowered alike. Scripts that
 /// write no spaces have no word ends to look for. `can` is not in `can't`.
-pub(super) fn says(text: &str, phrase: &str) -> bool {
+pub(crate) fn says(text: &str, phrase: &str) -> bool {
     let (Some(first), Some(last)) = (phrase.chars().next(), phrase.chars().next_back()) else {
         return false;
     };

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::{Author, Character, Message, Summary, memory::Window};
 use crate::{
+    drift::{self, Heard, Line},
     error::{Error, Result},
     persona::{Layers, language},
-    provider::{self, CompletionRequest, Role, Speaker},
+    provider::{self, CompletionRequest, OutputSchema, Role, Speaker},
 };
 
 const TEMPLATES: &[(&str, &str)] = &[
@@ -19,10 +20,13 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("anchor", include_str!("../prompts/chat/anchor.j2")),
     ("application", include_str!("../prompts/chat/application.j2")),
     ("summary", include_str!("../prompts/chat/summary.j2")),
+    ("drift_judge", include_str!("../prompts/chat/drift_judge.j2")),
 ];
 
 /// What the notes on a conversation may take.
 const SUMMARY_TOKENS: u32 = 260;
+/// What a judge's opinion may take.
+const JUDGE_TOKENS: u32 = 400;
 
 #[expect(clippy::panic, reason = "files of this crate; a test renders each of them")]
 fn environment() -> &'static Environment<'static> {
@@ -148,15 +152,33 @@ pub(super) fn summary(
         "name": name, "language_name": language_name(&character.language), "messages": lines,
         "before": before.map(|summary| summary.text.as_str()),
     });
-    let template = environment().get_template("summary").map_err(Error::internal)?;
+    let messages = blocks("summary", &values)?;
+    Ok(CompletionRequest { temperature: 0.2, ..CompletionRequest::new(Role::Chat, messages, SUMMARY_TOKENS) })
+}
+
+/// Asks a judge about a reply.
+pub(super) fn judge(character: &Character, lines: &[Line], heard: &Heard<'_>) -> Result<CompletionRequest> {
+    let lines: Vec<Value> =
+        lines.iter().map(|line| json!({"pointer": line.pointer, "text": line.text})).collect();
+    let values = json!({
+        "name": character.layers.identity.name, "lines": lines, "before": heard.before,
+        "message": heard.message, "reply": heard.reply,
+    });
+    let schema = OutputSchema { name: "opinion".to_owned(), schema: drift::SCHEMA.clone() };
+    let request = CompletionRequest::new(Role::Judge, blocks("drift_judge", &values)?, JUDGE_TOKENS);
+    Ok(CompletionRequest { temperature: 0.0, schema: Some(schema), ..request })
+}
+
+/// A template's two blocks, as messages.
+fn blocks(name: &str, values: &Value) -> Result<Vec<provider::Message>> {
+    let template = environment().get_template(name).map_err(Error::internal)?;
     let values = minijinja::Value::deserialize(values).map_err(Error::internal)?;
     let mut captured = template.render_captured(values).map_err(Error::internal)?;
     let mut block = |name| captured.with_state_mut(|state| state.render_block(name)).map_err(Error::internal);
-    let messages = vec![
+    Ok(vec![
         provider::Message::new(Speaker::System, block("system")?.trim()),
         provider::Message::new(Speaker::User, block("user")?.trim()),
-    ];
-    Ok(CompletionRequest { temperature: 0.2, ..CompletionRequest::new(Role::Chat, messages, SUMMARY_TOKENS) })
+    ])
 }
 
 #[cfg(test)]

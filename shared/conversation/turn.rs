@@ -4,6 +4,7 @@
 //! Whoever listens may go: the answer is made and kept all the same.
 
 mod completion;
+mod measure;
 
 use std::{
     pin::pin,
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use completion::{Complete, Whom, begin_completion};
+use measure::Prepared;
 
 use super::{
     Author, Character, Conversation, DriftPolicy, Message, Report, Summary,
@@ -28,7 +30,7 @@ use super::{
 use crate::{
     Usd,
     app::App,
-    drift::{Heard, Scored, Smoothed, Verdict, Yardstick},
+    drift::{Scored, Smoothed, Verdict},
     error::{Code, Detail, Error, Result},
     id::{ConversationId, MessageId, PersonaId, RunId},
     key::Caller,
@@ -489,9 +491,9 @@ impl Turn {
         let models = self.app.models(self.run.mode).await?;
         let mut notes = pin!(self.summarise(models));
         let mut noted = None;
-        let (answered, measured) = {
+        let (answered, prepared) = {
             let mut speaking =
-                pin!(async { tokio::join!(self.answer(models, speech, false), self.yardstick(models)) });
+                pin!(async { tokio::join!(self.answer(models, speech, false), self.prepare(models)) });
             loop {
                 tokio::select! {
                     biased;
@@ -501,9 +503,9 @@ impl Turn {
             }
         };
         let mut said = answered?;
-        let (vectors, message_vector, measuring) = measured;
-        said.drift_exchanges = measuring;
-        said.new_vectors = vectors;
+        let Prepared { new, message: message_vector, exchanges } = prepared;
+        said.drift_exchanges = exchanges;
+        said.new_vectors = new;
         said.scored = Some(self.measure(models, &mut said, message_vector.as_deref()).await);
         said.summary = match noted {
             Some(written) => written,
@@ -600,58 +602,6 @@ impl Turn {
             "message": self.message, "intent": self.message, "seed": seed,
         });
         Ok(request)
-    }
-
-    /// The vectors of the samples, kept or new, and of the message. Without a model for them the rules alone measure.
-    async fn yardstick(&self, models: &Router) -> (Option<SampleVectors>, Option<Vec<f32>>, Vec<Exchange>) {
-        let model = models.candidates(Role::Embed).first().map(|candidate| candidate.model.clone());
-        let Some(model) = model else {
-            self.character.measured_by(&[]);
-            return (None, None, Vec::new());
-        };
-        let kept = self.vectors.as_ref().filter(|kept| kept.model == model);
-        let known = self.character.yardstick().is_some();
-        let mut texts =
-            if known || kept.is_some() { Vec::new() } else { Yardstick::texts(&self.character.layers) };
-        texts.push(self.message.clone());
-        let (mut vectors, exchanges) = match models.embed(&texts, &self.purse).await {
-            Ok(answer) => (answer.content, answer.exchanges),
-            Err(unanswered) => (Vec::new(), unanswered.exchanges),
-        };
-        let message = vectors.pop();
-        if known {
-            return (None, message, exchanges);
-        }
-        if let Some(kept) = kept {
-            self.character.measured_by(&kept.vectors);
-            return (None, message, exchanges);
-        }
-        if message.is_none() {
-            // The vendor of vectors is away: measured without, and tried again at the next turn.
-            return (None, None, exchanges);
-        }
-        self.character.measured_by(&vectors);
-        (Some(SampleVectors { model, vectors }), message, exchanges)
-    }
-
-    async fn measure(&self, models: &Router, said: &mut Said, message_vector: Option<&[f32]>) -> Scored {
-        let reply = said.completion.text.clone();
-        let mut vector = None;
-        if message_vector.is_some() && !reply.is_empty() {
-            match models.embed(std::slice::from_ref(&reply), &self.purse).await {
-                Ok(mut answer) => {
-                    said.drift_exchanges.append(&mut answer.exchanges);
-                    vector = answer.content.pop();
-                }
-                Err(unanswered) => said.drift_exchanges.extend(unanswered.exchanges),
-            }
-        }
-        let heard =
-            Heard { reply: &reply, vector: vector.as_deref(), message: &self.message, message_vector };
-        match self.character.yardstick() {
-            Some(yardstick) => yardstick.score(&heard),
-            None => Yardstick::new(&self.character.layers, &self.character.language, &[]).score(&heard),
-        }
     }
 
     /// Notes on what leaves the window; plain ones when the model is not done in time.

@@ -1,12 +1,23 @@
 //! Drift: how far a reply is from its persona. Voice and values are told apart and never averaged (section 15 of the
 //! contract): a reply can sound right and say what the persona would never say.
 
-mod score;
+mod fitted;
+mod grams;
+mod judge;
+mod language;
+mod role;
+mod style;
+mod values;
+mod vectors;
+mod voice;
+mod yardstick;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use score::{Heard, Yardstick};
+pub use judge::{Opinion, SCHEMA};
+pub use values::Line;
+pub use yardstick::{Heard, REVISION, Signals, Yardstick};
 
 /// From here on a reply, or the moving average, is drifting.
 pub const DRIFTING: f64 = 0.5;
@@ -53,7 +64,7 @@ pub enum Method {
 }
 
 /// How far one reply is from its persona; both measures 0 (as its own samples) to 1 (as anyone).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Distance of the voice.
     pub voice: f64,
@@ -63,13 +74,24 @@ pub struct Drift {
     pub verdict: Verdict,
     /// Who measured.
     pub method: Method,
+    /// What it rests on, surest first; distance of voice alone has no words to show.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
 }
 
 impl Drift {
     /// The drift of these measures, each cut to 0 to 1 and rounded to hundredths.
     pub fn new(voice: f64, values: f64, method: Method) -> Self {
         let (voice, values) = (hundredths(voice), hundredths(values));
-        Self { voice, values, verdict: Verdict::of(voice.max(values)), method }
+        Self { voice, values, verdict: Verdict::of(voice.max(values)), method, evidence: Vec::new() }
+    }
+
+    /// With what it rests on.
+    #[must_use]
+    pub fn because(mut self, mut evidence: Vec<Evidence>) -> Self {
+        evidence.truncate(TOLD);
+        self.evidence = evidence;
+        self
     }
 
     /// The larger measure.
@@ -82,8 +104,70 @@ fn hundredths(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { (value.clamp(0.0, 1.0) * 100.0).round() / 100.0 }
 }
 
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// The reply is in a language that is not the persona's.
+    OtherLanguage,
+    /// It says what the persona never says.
+    NeverSaid,
+    /// It calls itself a machine.
+    Machine,
+    /// It steps out of the role, as a judge found.
+    RoleBroken,
+    /// It declares the role over.
+    RoleEnded,
+    /// It speaks or refuses as assistants do.
+    AssistantSpeech,
+    /// It recites instructions.
+    Instructions,
+    /// It writes code.
+    Code,
+    /// It contradicts a line of the sheet.
+    Contradiction,
+}
+
+/// What a score rests on: words of the reply and, where there is one, the line of the sheet that they go against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What it is about.
+    pub signal: Signal,
+    /// Words of the reply.
+    pub quote: String,
+    /// JSON Pointer into the persona.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// The language that it is in, ISO-639-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+}
+
+/// The longest quote, in characters.
+const QUOTE: usize = 160;
+/// The most findings that are told.
+const TOLD: usize = 6;
+
+impl Evidence {
+    fn quoted(signal: Signal, quote: &str) -> Self {
+        let mut short: String = quote.chars().take(QUOTE).collect();
+        if short.len() < quote.len() {
+            short.push('…');
+        }
+        Self { signal, quote: short, pointer: None, language: None }
+    }
+
+    fn against(self, pointer: String) -> Self {
+        Self { pointer: Some(pointer), ..self }
+    }
+
+    fn named(self, language: &str) -> Self {
+        Self { language: Some(language.to_owned()), ..self }
+    }
+}
+
 /// A reply's drift, and how well it fits the conversation.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
     /// How far it is from its persona.
     pub drift: Drift,

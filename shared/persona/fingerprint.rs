@@ -159,7 +159,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// The sentences of a line, their final marks included. A full stop inside a number or a word ends none.
-fn sentences(line: &str) -> Vec<&str> {
+pub(crate) fn sentences(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
     let mut after_mark = false;
@@ -181,7 +181,7 @@ fn sentences(line: &str) -> Vec<&str> {
 }
 
 /// The words of a sentence; apostrophes and hyphens inside belong to them.
-fn words(sentence: &str) -> Vec<&str> {
+pub(crate) fn words(sentence: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for piece in
         sentence.split(|c: char| !(c.is_alphanumeric() || is_mark(c) || matches!(c, '\'' | '’' | '-')))

@@ -1,0 +1,139 @@
+//! How a turn measures its reply: the yardstick is made beside the answer, the local signals after its last word, and a
+//! judge is asked where one is configured.
+
+use std::time::Duration;
+
+use super::{Said, Turn};
+use crate::{
+    conversation::{Author, prompt},
+    drift::{Heard, Opinion, REVISION, Scored, Yardstick},
+    error::Detail,
+    provider::{Ask, Exchange, Role, Router, Source, Unanswered, config::Kind},
+    store::personas::SampleVectors,
+};
+
+/// How long a judge is waited for; after that the local signals alone have measured.
+const JUDGE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What was prepared beside the answer.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// Vectors to be kept: they were made in this turn.
+    pub(super) new: Option<SampleVectors>,
+    /// The vector of the message.
+    pub(super) message: Option<Vec<f32>>,
+    /// What it took.
+    pub(super) exchanges: Vec<Exchange>,
+}
+
+impl Turn {
+    /// The vectors of the yardstick, kept or new, and of the message. Without a model for them the rules alone measure.
+    pub(super) async fn prepare(&self, models: &Router) -> Prepared {
+        let Some(candidate) = models.candidates(Role::Embed).first() else {
+            self.character.measured_by(&[]);
+            return Prepared::default();
+        };
+        let model = format!("{}/{REVISION}", candidate.model);
+        if let Some(kept) = self.vectors.as_ref().filter(|kept| kept.model == model) {
+            self.character.measured_by(&kept.vectors);
+        }
+        let known = self.character.yardstick().is_some();
+        let mut texts = if known {
+            Vec::new()
+        } else {
+            Yardstick::texts(&self.character.layers, &self.character.language)
+        };
+        texts.push(self.message.clone());
+        let (mut vectors, exchanges) = match models.embed(&texts, &self.purse).await {
+            Ok(answer) => (answer.content, answer.exchanges),
+            Err(unanswered) => (Vec::new(), unanswered.exchanges),
+        };
+        let message = vectors.pop();
+        // Without an answer the vendor of vectors is away: measured without, and tried again at the next turn.
+        let new = (!known && message.is_some()).then_some(SampleVectors { model, vectors });
+        if let Some(new) = &new {
+            self.character.measured_by(&new.vectors);
+        }
+        Prepared { new, message, exchanges }
+    }
+
+    /// How far the answer is from its persona.
+    pub(super) async fn measure(
+        &self,
+        models: &Router,
+        said: &mut Said,
+        message_vector: Option<&[f32]>,
+    ) -> Scored {
+        let reply = said.completion.text.clone();
+        let mut vector = None;
+        if message_vector.is_some() && !reply.is_empty() {
+            match models.embed(std::slice::from_ref(&reply), &self.purse).await {
+                Ok(mut answer) => {
+                    said.drift_exchanges.append(&mut answer.exchanges);
+                    vector = answer.content.pop();
+                }
+                Err(unanswered) => said.drift_exchanges.extend(unanswered.exchanges),
+            }
+        }
+        let heard = Heard {
+            reply: &reply,
+            vector: vector.as_deref(),
+            message: &self.message,
+            message_vector,
+            before: self.said_before(),
+        };
+        let unmeasured;
+        let yardstick = match self.character.yardstick() {
+            Some(yardstick) => yardstick,
+            None => {
+                unmeasured = Yardstick::new(&self.character.layers, &self.character.language, &[]);
+                &unmeasured
+            }
+        };
+        let local = yardstick.score(&heard);
+        let asked = tokio::time::timeout(JUDGE_PATIENCE, self.judge(models, yardstick, &heard, said)).await;
+        match asked.ok().flatten() {
+            Some(opinion) => opinion.on(&reply, yardstick.lines(), local),
+            None => local,
+        }
+    }
+
+    /// A judge's opinion; none where no judge is configured, or it does not answer. The sandbox is no judge.
+    async fn judge(
+        &self,
+        models: &Router,
+        yardstick: &Yardstick,
+        heard: &Heard<'_>,
+        said: &mut Said,
+    ) -> Option<Opinion> {
+        let judge = models.candidates(Role::Judge).first()?;
+        if judge.kind == Kind::Sandbox || heard.reply.is_empty() {
+            return None;
+        }
+        let request = prompt::judge(&self.character, yardstick.lines(), heard).ok()?;
+        let ask = Ask { request: &request, validate: &is_opinion, purse: &self.purse, sink: None };
+        match models.answer(ask).await {
+            Ok(answer) => {
+                said.drift_exchanges.extend(answer.exchanges);
+                serde_json::from_str(&answer.content.text).ok()
+            }
+            Err(Unanswered { exchanges, .. }) => {
+                said.drift_exchanges.extend(exchanges);
+                None
+            }
+        }
+    }
+
+    fn said_before(&self) -> Option<&str> {
+        let heard = &self.talk.as_ref()?.window.heard;
+        let last = heard.iter().rev().find(|message| message.role == Author::Assistant)?;
+        Some(&last.content)
+    }
+}
+
+fn is_opinion(text: &str) -> Result<(), Vec<Detail>> {
+    match serde_json::from_str::<Opinion>(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(vec![Detail::new("", format!("The answer is not in the form: {error}."))]),
+    }
+}
