@@ -20,9 +20,12 @@ pub(super) const VOICE_WITHOUT_VECTORS: [f64; 5] = [0.0, 6.0, 2.0, 1.0, 0.7];
 /// At least this far is who says what the persona never says.
 pub(super) const NEVER_SAID: f64 = 0.6;
 
-/// 0 for who sounds as the persona's own lines do, 1 for who sounds as anyone.
-pub(super) fn distance(weighed: f64, own: f64, any: f64) -> f64 {
-    ((own - weighed) / (own - any).max(1.0)).clamp(0.0, 1.0)
+/// The narrowest gap between a voice and prose that is believed.
+pub(super) const NARROWEST: f64 = 1.0;
+
+/// 0 for who sounds as the persona's own lines do, 1 for who sounds as anyone, of where a reply lies between them.
+pub(super) fn distance(level: f64) -> f64 {
+    level.clamp(0.0, 1.0)
 }
 
 /// How near lines out of the role are to a reply that is in it.

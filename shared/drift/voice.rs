@@ -17,8 +17,7 @@ use crate::{
 
 /// How many signals are weighed.
 pub(super) const SIGNALS: usize = 5;
-/// Different runs of three, and of two letters, that a text is reckoned to choose from.
-const KINDS_OF_THREE: f64 = 3_000.0;
+/// Different runs of two letters that a text is reckoned to choose from.
 const KINDS_OF_TWO: f64 = 800.0;
 /// A measure of style further off than this many deviations says no more.
 const FAR: f64 = 3.0;
@@ -123,11 +122,21 @@ impl Voice {
 
     /// 0 as its own lines, 1 as prose; and the phrase of `never_says` that the reply uses, if it does.
     pub(super) fn distance(&self, reply: &str, vector: Option<&[f64]>) -> (f64, Option<usize>) {
-        let weighed = self.weighed(&self.signals(reply, vector), vector.is_some());
         let folded = fold(reply);
         let never = self.never.iter().position(|phrase| says(&folded, phrase));
-        let distance = fitted::distance(weighed, self.own, self.any);
+        let distance = fitted::distance(self.level(reply, vector));
         (if never.is_some() { distance.max(fitted::NEVER_SAID) } else { distance }, never)
+    }
+
+    /// Where a reply lies between the persona's own lines, each measured against the others (0), and prose (1).
+    pub(super) fn level(&self, reply: &str, vector: Option<&[f64]>) -> f64 {
+        let weighed = self.weighed(&self.signals(reply, vector), vector.is_some());
+        (self.own - weighed) / (self.own - self.any).max(fitted::NARROWEST)
+    }
+
+    /// The measures of a reply's style, and of the persona's.
+    pub(super) fn styles(&self, reply: &str) -> [Vec<f64>; 2] {
+        [Style::of(reply).0.to_vec(), self.style.0.to_vec()]
     }
 
     /// The signals of a reply, for fitting and for reports.

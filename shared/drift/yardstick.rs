@@ -42,6 +42,10 @@ pub struct Heard<'a> {
 pub struct Signals {
     /// Nearness, spelling, letters, words, style: each larger the more it is in the voice.
     pub voice: Vec<f64>,
+    /// Where the reply lies between the persona's own lines (0) and prose (1), weighed and not cut.
+    pub voice_level: f64,
+    /// The measures of its style, and of its persona's.
+    pub style: [Vec<f64>; 2],
     /// How sure the lists are that the role is broken or a fact denied, 0 to 1.
     pub listed: f64,
     /// Nearness to lines out of the role.
@@ -106,6 +110,8 @@ impl Yardstick {
         let vector = vector.as_deref();
         Signals {
             voice: self.voice.signals(reply, vector).to_vec(),
+            voice_level: self.voice.level(reply, vector),
+            style: self.voice.styles(reply),
             listed: self.listed(reply).first().map_or(0.0, |(sure, _)| *sure),
             role: self.role.nearness(vector),
             touched: self.values.touched(vector).0,

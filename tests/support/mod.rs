@@ -1,5 +1,6 @@
 //! Fakes that are real things made small.
 
+pub mod drift;
 pub mod injections;
 pub mod provider;
 pub mod runs;

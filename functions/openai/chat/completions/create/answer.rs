@@ -117,7 +117,7 @@ impl Answering {
         }
         if let Some(report) = &spoken.message.report {
             about["persona_version"] = json!(report.persona_version);
-            about["drift"] = json!(said.then_some(report.drift));
+            about["drift"] = json!(said.then_some(&report.drift));
             about["coherence"] = json!(said.then_some(report.coherence));
             about["cost_usd"] = json!(report.cost);
         }
