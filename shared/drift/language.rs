@@ -1,6 +1,9 @@
 //! What is known of a language, one file each under `languages/`, and telling the languages of short replies apart.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
 use serde::Deserialize;
 
@@ -83,7 +86,8 @@ pub(super) fn other(folded: &str, allowed: &[&str]) -> Option<&'static str> {
     if !allowed.iter().any(|code| known(code).is_some()) {
         return None;
     }
-    let words: Vec<&str> = words(folded).collect();
+    // Different ones, of two letters at least: a dialect's "i" is another language's "and".
+    let words: BTreeSet<&str> = words(folded).filter(|word| word.chars().count() > 1).collect();
     let common =
         |language: &Language| words.iter().filter(|word| language.common.iter().any(|c| c == *word)).count();
     let own = allowed.iter().filter_map(|code| known(code)).map(common).max().unwrap_or(0);

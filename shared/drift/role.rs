@@ -70,7 +70,11 @@ impl Role {
             &layers.voice.sentence_style,
         ];
         let hidden = hidden.into_iter().chain(&soul.moral_lines).chain(&layers.voice.quirks);
-        let own = |language: &Language| language.code.iter().any(|word| says(&sheet, word));
+        let knowledge = &layers.knowledge;
+        let trade =
+            knowledge.expertise.iter().chain(&knowledge.interests).chain([&layers.identity.occupation]);
+        let trade = fold(&trade.cloned().collect::<Vec<_>>().join("\n"));
+        let own = |language: &Language| language.code.iter().any(|word| says(&trade, word));
         Self {
             code: code.to_owned(),
             codes: language::heard(code).any(own),

@@ -14,7 +14,8 @@ async fn main() {
     let cases = scored().await;
     match env::args().nth(1).as_deref() {
         Some("fit") => {
-            let calibration: Vec<&Case> = cases.iter().filter(|case| case.calibration).collect();
+            let calibration: Vec<&Case> =
+                cases.iter().filter(|case| case.calibration && !case.mixed).collect();
             println!("{}", fit::fitted(&calibration));
         }
         Some("dump") => cases.iter().for_each(dump),

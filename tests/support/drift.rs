@@ -225,9 +225,124 @@ pub fn auc(positive: &[f64], negative: &[f64]) -> f64 {
     won / (positive.len() * negative.len()).max(1) as f64
 }
 
-/// Fitting: the numbers of shared/drift/fitted.rs.
+/// Fitting: the numbers of shared/drift/fitted.rs, of the calibration half alone.
 pub mod fit {
-    pub fn fitted(_: &[&super::Case]) -> String {
-        String::new()
+    use std::fmt::Write;
+
+    use super::Case;
+
+    /// How strongly weights are pulled to nothing, for each standard deviation of their signal.
+    const RIDGE: f64 = 0.1;
+    const STEPS: usize = 20_000;
+    const RATE: f64 = 0.05;
+
+    /// Rust constants. Those of style go into the signals: fit, build, and fit again.
+    pub fn fitted(cases: &[&Case]) -> String {
+        assert!(
+            cases.iter().all(|case| case.calibration && !case.mixed),
+            "the test half is for reports alone"
+        );
+        let mut told = String::new();
+        let voices: Vec<&Case> = of(cases, &["in-voice"]);
+        let everyone: Vec<&Case> = of(cases, &["in-voice", "assistant"]);
+        let style = |case: &&Case, at: usize| case.signals[0].style[0][at];
+        let measures = voices[0].signals[0].style[0].len();
+        let (mut mean, mut spread, mut own) = (Vec::new(), Vec::new(), Vec::new());
+        for at in 0..measures {
+            let (middle, deviation) =
+                moments(&everyone.iter().map(|case| style(case, at)).collect::<Vec<_>>());
+            mean.push(middle);
+            spread.push(deviation + 0.05);
+            let off = voices.iter().map(|case| (style(case, at) - case.signals[0].style[1][at]).powi(2));
+            own.push((off.sum::<f64>() / voices.len() as f64).sqrt() + 0.05);
+        }
+        constant(&mut told, "STYLE_MEAN", &mean);
+        constant(&mut told, "STYLE_SPREAD", &spread);
+        constant(&mut told, "STYLE_OWN", &own);
+        for (at, name) in ["VOICE", "VOICE_WITHOUT_VECTORS"].into_iter().enumerate() {
+            let signals = |case: &&Case| case.signals[at].voice.clone();
+            let groups = [&["in-voice"], &["assistant"], &["impostor"]].map(|labels| of(cases, labels));
+            let groups = groups.map(|group| group.iter().map(signals).collect::<Vec<_>>());
+            constant(&mut told, name, &weights(&groups));
+        }
+        let role = |case: &&Case| case.signals[0].role;
+        let touched = |case: &&Case| case.signals[0].touched;
+        let broken = of(cases, &["role-break", "obeyed-injection"]);
+        let against = of(cases, &["value-contradiction"]);
+        let [slope, _] = logistic(broken.iter().map(role).collect(), voices.iter().map(role).collect());
+        // Half a doubt where one reply in fifty that keeps its role lies: a false alarm costs more than a miss.
+        let mut kept: Vec<f64> = voices.iter().map(role).collect();
+        kept.sort_by(f64::total_cmp);
+        constant(&mut told, "ROLE", &[slope, kept[kept.len() * 49 / 50]]);
+        let touched = logistic(against.iter().map(touched).collect(), voices.iter().map(touched).collect());
+        constant(&mut told, "TOUCHED", &touched);
+        let mut levels: Vec<f64> =
+            of(cases, &["assistant"]).iter().map(|case| case.signals[0].voice_level).collect();
+        levels.sort_by(f64::total_cmp);
+        let _ = writeln!(told, "pub(super) const ANYONE: f64 = {:.2};", levels[levels.len() / 4]);
+        told
+    }
+
+    /// Slope and centre of a logistic curve between two groups that weigh the same.
+    fn logistic(above: Vec<f64>, below: Vec<f64>) -> [f64; 2] {
+        let (middle, deviation) = moments(&[above.clone(), below.clone()].concat());
+        let scaled = |value: &f64| (value - middle) / deviation;
+        let (mut weight, mut bias) = (0.0, 0.0);
+        for _ in 0..STEPS {
+            let (mut slope, mut lift) = (0.0, 0.0);
+            for (group, wanted) in [(&above, 1.0), (&below, 0.0)] {
+                for value in group {
+                    let off = 0.5 / group.len() as f64
+                        * (1.0 / (1.0 + (-(bias + weight * scaled(value))).exp()) - wanted);
+                    lift += off;
+                    slope += off * scaled(value);
+                }
+            }
+            bias -= RATE * lift;
+            weight -= RATE * slope;
+        }
+        [weight / deviation, middle - bias * deviation / weight]
+    }
+
+    fn of<'a>(cases: &[&'a Case], labels: &[&str]) -> Vec<&'a Case> {
+        cases.iter().copied().filter(|case| labels.contains(&case.label.as_str())).collect()
+    }
+
+    fn moments(values: &[f64]) -> (f64, f64) {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        (mean, variance.sqrt())
+    }
+
+    /// Logistic regression of "in voice", no weight below 0; the groups weigh a half, a quarter, a quarter.
+    fn weights(groups: &[Vec<Vec<f64>>; 3]) -> Vec<f64> {
+        let size = groups[0][0].len();
+        let all: Vec<&Vec<f64>> = groups.iter().flatten().collect();
+        let moments: Vec<(f64, f64)> =
+            (0..size).map(|at| moments(&all.iter().map(|one| one[at]).collect::<Vec<_>>())).collect();
+        let scaled = |one: &Vec<f64>, at: usize| (one[at] - moments[at].0) / moments[at].1.max(1e-9);
+        let (mut weights, mut bias) = (vec![0.0; size], 0.0);
+        for _ in 0..STEPS {
+            let (mut slopes, mut slope) = (vec![0.0; size], 0.0);
+            for (group, share) in groups.iter().zip([0.5, 0.25, 0.25]) {
+                let wanted = if share > 0.3 { 1.0 } else { 0.0 };
+                for one in group {
+                    let sum = bias + (0..size).map(|at| weights[at] * scaled(one, at)).sum::<f64>();
+                    let off = share / group.len() as f64 * (1.0 / (1.0 + (-sum).exp()) - wanted);
+                    slope += off;
+                    slopes.iter_mut().enumerate().for_each(|(at, slope)| *slope += off * scaled(one, at));
+                }
+            }
+            bias -= RATE * slope;
+            for (at, weight) in weights.iter_mut().enumerate() {
+                *weight = (*weight - RATE * (slopes[at] + RIDGE * *weight)).max(0.0);
+            }
+        }
+        (0..size).map(|at| if moments[at].1 > 1e-9 { weights[at] / moments[at].1 } else { 0.0 }).collect()
+    }
+
+    fn constant(told: &mut String, name: &str, values: &[f64]) {
+        let values: Vec<String> = values.iter().map(|value| format!("{value:.3}")).collect();
+        let _ = writeln!(told, "pub(super) const {name}: [f64; {}] = [{}];", values.len(), values.join(", "));
     }
 }
