@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("objects/message.json", include_str!("../../shared/schemas/objects/message.json")),
     ("objects/turn.json", include_str!("../../shared/schemas/objects/turn.json")),
     ("objects/drift.json", include_str!("../../shared/schemas/objects/drift.json")),
+    ("objects/drift_series.json", include_str!("../../shared/schemas/objects/drift_series.json")),
     ("objects/tool.json", include_str!("../../shared/schemas/objects/tool.json")),
     ("objects/deletion.json", include_str!("../../shared/schemas/objects/deletion.json")),
     ("objects/chat_completion.json", include_str!("../../shared/schemas/objects/chat_completion.json")),

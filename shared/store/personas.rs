@@ -83,7 +83,8 @@ pub struct SampleVectors {
     pub vectors: Vec<Vec<f32>>,
 }
 
-/// Vectors as little-endian numbers of four bytes, one after the other.
+/// Vectors as one byte a number, each vector scaled so that its largest number is 127: only directions are compared, and
+/// the fifty vectors of a version must fit an item even where a model gives three thousand numbers.
 #[derive(Debug, Serialize, Deserialize)]
 struct VectorsItem {
     model: String,
@@ -94,15 +95,18 @@ struct VectorsItem {
 
 impl VectorsItem {
     fn packed(vectors: &SampleVectors) -> Self {
-        let numbers = vectors.vectors.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
         let dimensions = vectors.vectors.first().map_or(0, Vec::len);
-        Self { model: vectors.model.clone(), dimensions, numbers }
+        let numbers = vectors.vectors.iter().flat_map(|vector| {
+            let largest = vector.iter().fold(f32::MIN_POSITIVE, |largest, number| largest.max(number.abs()));
+            vector.iter().map(move |number| ((number / largest * 127.0).round() as i8).to_le_bytes()[0])
+        });
+        Self { model: vectors.model.clone(), dimensions, numbers: numbers.collect() }
     }
 
     fn unpacked(self) -> SampleVectors {
-        let number = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-        let rows = self.numbers.chunks_exact(4 * self.dimensions.max(1));
-        let vectors = rows.map(|row| row.chunks_exact(4).map(number).collect()).collect();
+        let rows = self.numbers.chunks_exact(self.dimensions.max(1));
+        let number = |byte: &u8| f32::from(i8::from_le_bytes([*byte]));
+        let vectors = rows.map(|row| row.iter().map(number).collect()).collect();
         SampleVectors { model: self.model, vectors }
     }
 }

@@ -27,7 +27,7 @@ pub const ROUTE: Route = Route {
     query: &["limit", "cursor"],
     headers: &[],
     body: None,
-    answers: &[(200, Form::List("drift"))],
+    answers: &[(200, Form::Object("drift_series"))],
     errors: &[],
     settings: &[Setting::WorkspacesTable, Setting::ConversationsTable, Setting::SigningSecret],
 };
