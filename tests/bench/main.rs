@@ -1,7 +1,7 @@
 //! `make bench`: the numbers this service promises, measured against a running stack, as a table. A number that is
 //! missed is marked in the table and fails nothing: times depend on the machine.
 //!
-//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat init]`: see the Makefile.
+//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift init]`: see the Makefile.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -10,6 +10,7 @@
 )]
 
 mod chat;
+mod drift;
 mod figures;
 mod first_byte;
 mod init;
@@ -54,6 +55,9 @@ async fn main() {
         if wants("chat") {
             rows.extend(chat::measure(port).await);
         }
+    }
+    if wants("drift") {
+        rows.extend(drift::measure().await);
     }
     if wants("init") {
         rows.extend(init::measure().await);
