@@ -62,7 +62,7 @@ impl Window {
                 .take(120)
                 .collect();
             let who = if message.role == super::Author::User { "Visitor" } else { "You" };
-            notes.push_str(&format!("\n- {who}: {first}"));
+            notes.extend(["\n- ", who, ": ", &first]);
         }
         Some(Summary { text: newest(&notes), through: last.number })
     }

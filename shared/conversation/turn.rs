@@ -54,7 +54,7 @@ use crate::{
 };
 
 /// How long a turn may take; a conversation is not held longer by one that was lost.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_mins(4);
 /// After this a turn that shows no sign of life has died: a little more than the function's own timeout.
 const LOST_AFTER: Duration = Duration::from_secs(310);
 /// How long the end of a turn waits for notes that are still being written, besides the answer itself.
@@ -333,24 +333,20 @@ async fn read_talk(
 ) -> Result<(Voice, Vec<Message>)> {
     let (persona, version) = (conversation.persona_id, conversation.persona_version);
     let (id, before) = (conversation.id, conversation.last_message - 1);
-    match Character::known(tenant, persona, version) {
-        Some(character) => Ok(((character, None), store.latest_messages(tenant, id, before, READ).await?)),
-        None => {
-            let found = store.to_speak(tenant, persona, version, Some((id, before, READ))).await?;
-            read_voice(tenant, persona, version, found)
-        }
+    if let Some(character) = Character::known(tenant, persona, version) {
+        return Ok(((character, None), store.latest_messages(tenant, id, before, READ).await?));
     }
+    let found = store.to_speak(tenant, persona, version, Some((id, before, READ))).await?;
+    read_voice(tenant, persona, version, found)
 }
 
 /// Who speaks when nothing was said before.
 async fn read_alone(store: &Store, tenant: &Tenant, persona: PersonaId, version: u64) -> Result<Voice> {
-    match Character::known(tenant, persona, version) {
-        Some(character) => Ok((character, None)),
-        None => {
-            let found = store.to_speak(tenant, persona, version, None).await?;
-            Ok(read_voice(tenant, persona, version, found)?.0)
-        }
+    if let Some(character) = Character::known(tenant, persona, version) {
+        return Ok((character, None));
     }
+    let found = store.to_speak(tenant, persona, version, None).await?;
+    Ok(read_voice(tenant, persona, version, found)?.0)
 }
 
 fn read_voice(
@@ -695,7 +691,9 @@ impl Turn {
             also,
         };
         self.end(end).await?;
-        last.into_iter().for_each(|body| speech.tell(body));
+        for body in last {
+            speech.tell(body);
+        }
         Ok(spoken)
     }
 

@@ -93,6 +93,8 @@ impl Opinion {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "measures are rounded to hundredths")]
+
     use super::*;
 
     fn local(values: f64) -> Scored {

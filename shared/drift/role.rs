@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     Evidence, Signal, fitted,
     language::{self, Language},
-    vectors::dot,
+    vectors::{Rows, dot},
 };
 use crate::{
     consistency::text::{fold, says, words},
@@ -59,7 +59,7 @@ const RUN: usize = 6;
 
 impl Role {
     /// `vectors` are those of [`LINES`] and of the persona's own lines, or none.
-    pub(super) fn new(layers: &Layers, code: &str, vectors: Option<(Vec<Vec<f64>>, Vec<Vec<f64>>)>) -> Self {
+    pub(super) fn new(layers: &Layers, code: &str, vectors: Option<[Rows; 2]>) -> Self {
         let sheet = fold(&layers.to_value().to_string());
         let soul = &layers.soul;
         let hidden = [
@@ -81,7 +81,7 @@ impl Role {
             name: words(&fold(&layers.identity.name)).map(str::to_owned).collect(),
             hidden: hidden.flat_map(|text| runs(&fold(text)).collect::<Vec<_>>()).collect(),
             values: soul.values.iter().map(|value| fold(&value.name)).collect(),
-            vectors: vectors.map(|(broken, own)| Vectors { broken, own }),
+            vectors: vectors.map(|[broken, own]| Vectors { broken, own }),
             sheet,
         }
     }

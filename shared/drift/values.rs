@@ -1,7 +1,10 @@
 //! Whether a reply contradicts what its persona is. Local signals see only the plainest contradictions (a bond denied) and
 //! whether a reply touches what the persona holds dear; what it says about that, the judge must tell.
 
-use super::{Evidence, Signal, language, vectors::direction, vectors::dot, vectors::mean};
+use super::{
+    Evidence, Signal, language,
+    vectors::{Rows, direction, dot, mean},
+};
 use crate::{
     consistency::text::{fold, says},
     persona::Layers,
@@ -66,7 +69,7 @@ struct Vectors {
 
 impl Values {
     /// `vectors` are those of [`lines`] and of the language's prose, or none.
-    pub(super) fn new(layers: &Layers, code: &str, vectors: Option<(Vec<Vec<f64>>, &[Vec<f64>])>) -> Self {
+    pub(super) fn new(layers: &Layers, code: &str, vectors: Option<[&Rows; 2]>) -> Self {
         let bond = |words: fn(&language::Language) -> &Vec<String>| {
             layers.relations.iter().position(|bond| {
                 let relation = fold(&bond.relation);
@@ -74,7 +77,7 @@ impl Values {
                     .is_some_and(|known| language::first_said(&relation, words(known)).is_some())
             })
         };
-        let vectors = vectors.and_then(|(lines, prose)| {
+        let vectors = vectors.and_then(|[lines, prose]| {
             let centre = mean(prose)?;
             Some(Vectors { lines: lines.iter().map(|line| direction(&centre, line)).collect(), centre })
         });

@@ -1,5 +1,8 @@
 //! Arithmetic of embeddings.
 
+/// Vectors of length 1.
+pub(super) type Rows = Vec<Vec<f64>>;
+
 /// Of length 1; a vector without length stays as it is.
 pub(super) fn unit(vector: &[f32]) -> Vec<f64> {
     let mut made: Vec<f64> = vector.iter().map(|number| f64::from(*number)).collect();
@@ -11,9 +14,13 @@ pub(super) fn unit(vector: &[f32]) -> Vec<f64> {
 pub(super) fn mean(vectors: &[Vec<f64>]) -> Option<Vec<f64>> {
     let mut sum = vectors.first()?.clone();
     for vector in &vectors[1..] {
-        sum.iter_mut().zip(vector).for_each(|(sum, number)| *sum += number);
+        for (sum, number) in sum.iter_mut().zip(vector) {
+            *sum += number;
+        }
     }
-    sum.iter_mut().for_each(|sum| *sum /= vectors.len() as f64);
+    for sum in &mut sum {
+        *sum /= vectors.len() as f64;
+    }
     Some(sum)
 }
 
@@ -32,6 +39,8 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 fn scale(vector: &mut [f64]) {
     let length = dot(vector, vector).sqrt();
     if length > 0.0 {
-        vector.iter_mut().for_each(|number| *number /= length);
+        for number in vector {
+            *number /= length;
+        }
     }
 }

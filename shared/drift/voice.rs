@@ -8,7 +8,7 @@ use super::{
     grams::Grams,
     language,
     style::{MEASURES, Style},
-    vectors::{direction, dot, mean},
+    vectors::{Rows, direction, dot, mean},
 };
 use crate::{
     consistency::text::{fold, says, words},
@@ -85,7 +85,7 @@ pub(super) fn lines(layers: &Layers) -> Vec<&str> {
 
 impl Voice {
     /// `vectors` are those of [`lines`] and of the language's prose, or none.
-    pub(super) fn new(layers: &Layers, code: &str, vectors: Option<(Vec<Vec<f64>>, Vec<Vec<f64>>)>) -> Self {
+    pub(super) fn new(layers: &Layers, code: &str, vectors: Option<[Rows; 2]>) -> Self {
         let texts = lines(layers);
         let lines: Vec<Line> = texts.iter().map(|text| Line::of(text)).collect();
         let prose: Vec<Line> = language::prose(code).iter().map(|text| Line::of(text)).collect();
@@ -101,7 +101,7 @@ impl Voice {
         let prose_texts: Vec<&str> = language::prose(code).iter().map(String::as_str).collect();
         let styles: Vec<Style> = lines.iter().map(|line| line.style).collect();
         let meaning =
-            vectors.and_then(|(lines, prose)| Some(Meaning { centre: mean(&prose)?, lines, prose }));
+            vectors.and_then(|[lines, prose]| Some(Meaning { centre: mean(&prose)?, lines, prose }));
         let mut voice = Self {
             three: Grams::of(lower(&own_texts).iter().map(String::as_str)),
             two: Grams::of(own_texts.iter().copied()),

@@ -4,7 +4,7 @@ use super::{
     Drift, Evidence, Line, Method, Scored, Signal, fitted, language,
     role::{self, Role},
     values::{self, Values},
-    vectors::{dot, unit},
+    vectors::{Rows, dot, unit},
     voice::{self, Voice},
 };
 use crate::{consistency::text::fold, persona::Layers};
@@ -76,15 +76,15 @@ impl Yardstick {
         let mut rest = vectors.iter().map(|vector| unit(vector));
         let parts = sizes.map(|size| rest.by_ref().take(size).collect::<Vec<_>>());
         let [own, prose, broken, lines] = parts;
-        let given = |made: (Vec<Vec<f64>>, Vec<Vec<f64>>)| whole.then_some(made);
+        let given = |made: [Rows; 2]| whole.then_some(made);
         let mut speaks = vec![language.to_owned()];
         speaks.extend(layers.knowledge.languages.iter().filter(|code| *code != language).cloned());
         Self {
             language: language.to_owned(),
             speaks,
-            values: Values::new(layers, language, whole.then_some((lines, prose.as_slice()))),
-            role: Role::new(layers, language, given((broken, own.clone()))),
-            voice: Voice::new(layers, language, given((own, prose))),
+            values: Values::new(layers, language, whole.then_some([&lines, &prose])),
+            role: Role::new(layers, language, given([broken, own.clone()])),
+            voice: Voice::new(layers, language, given([own, prose])),
         }
     }
 

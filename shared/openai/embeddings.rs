@@ -97,7 +97,9 @@ fn sized(mut vector: Vec<f32>, asked: &Embed, can_be_cut: bool) -> Result<Vec<f3
     vector.truncate(wanted);
     let length = vector.iter().map(|number| f64::from(*number).powi(2)).sum::<f64>().sqrt();
     if length > 0.0 {
-        vector.iter_mut().for_each(|number| *number = (f64::from(*number) / length) as f32);
+        for number in &mut vector {
+            *number = (f64::from(*number) / length) as f32;
+        }
     }
     Ok(vector)
 }

@@ -1,7 +1,10 @@
 //! Drift scoring on the test half of the labelled set: the area under the ROC curve of each signal, with intervals, what
 //! verdicts come of each label, and how soon a conversation that has drifted is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use persona::drift::{Smoothed, Verdict};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -222,7 +225,7 @@ fn verdicts(cases: &[Case]) -> String {
             .collect();
         let count = |verdict| of_label.iter().filter(|found| **found == verdict).count();
         let counts = [Verdict::InCharacter, Verdict::Drifting, Verdict::OutOfCharacter].map(count);
-        table.push_str(&format!("| {label} | {} | {} | {} |\n", counts[0], counts[1], counts[2]));
+        let _ = writeln!(table, "| {label} | {} | {} | {} |", counts[0], counts[1], counts[2]);
     }
     table
 }

@@ -83,12 +83,11 @@ impl Turn {
             before: self.said_before(),
         };
         let unmeasured;
-        let yardstick = match self.character.yardstick() {
-            Some(yardstick) => yardstick,
-            None => {
-                unmeasured = Yardstick::new(&self.character.layers, &self.character.language, &[]);
-                &unmeasured
-            }
+        let yardstick = if let Some(yardstick) = self.character.yardstick() {
+            yardstick
+        } else {
+            unmeasured = Yardstick::new(&self.character.layers, &self.character.language, &[]);
+            &unmeasured
         };
         let local = yardstick.score(&heard);
         let asked = tokio::time::timeout(JUDGE_PATIENCE, self.judge(models, yardstick, &heard, said)).await;

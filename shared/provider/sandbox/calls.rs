@@ -111,7 +111,7 @@ fn id(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let digits: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let digits = crate::key::hex(&hash.finalize()[..12]);
     format!("call_{digits}")
 }
 

@@ -148,19 +148,14 @@ impl Listening<'_> {
 
     fn result(&mut self, at: usize, message: &Said, text: String) {
         let id = message.tool_call_id.as_deref().unwrap_or_default();
-        match self.open.iter().position(|open| open == id) {
-            Some(found) => {
-                self.open.remove(found);
-                self.said.push(Message::result(id, text));
-            }
-            None => {
-                let shown: String = id.chars().take(60).collect();
-                self.wrong(
-                    at,
-                    &format!("tool_call_id \"{shown}\" is no call of the assistant's message before it."),
-                );
-            }
+        if let Some(found) = self.open.iter().position(|open| open == id) {
+            self.open.remove(found);
+            self.said.push(Message::result(id, text));
+            return;
         }
+        let shown: String = id.chars().take(60).collect();
+        let why = format!("tool_call_id \"{shown}\" is no call of the assistant's message before it.");
+        self.wrong(at, &why);
     }
 
     fn expect_no_results(&mut self, at: usize) {
