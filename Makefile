@@ -89,7 +89,8 @@ openapi: ## write docs/openapi.json from the catalogue
 lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation, OpenAPI
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -q -- -D warnings
-	$(VENV)/bin/ruff check -q --config infra/ruff.toml infra tests/clients/python
+	$(VENV)/bin/ruff check -q infra
+	$(VENV)/bin/ruff check -q --config infra/ruff.toml tests/clients/python
 	$(VENV)/bin/ruff format -q --config infra/ruff.toml --check infra tests/clients/python
 	$(VENV)/bin/cfn-lint template.yaml $(DATA)
 	$(VENV)/bin/openapi-spec-validator --schema 3.1 docs/openapi.json
