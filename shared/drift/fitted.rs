@@ -32,9 +32,9 @@ pub(super) fn distance(level: f64) -> f64 {
 }
 
 /// How near lines out of the role are to a reply that is in it.
-pub(super) const ROLE_FAR: f64 = -0.1;
+pub(super) const ROLE_FAR: f64 = -1.0;
 /// Slope and centre: nearness to lines out of the role, and to what the persona holds dear.
-pub(super) const ROLE: [f64; 2] = [99.677, 0.022];
+pub(super) const ROLE: [f64; 2] = [19.189, 0.113];
 pub(super) const TOUCHED: [f64; 2] = [10.517, 0.420];
 /// Touching what the persona holds dear is no contradiction: it raises the measure, and never to a verdict.
 const TOUCHED_AT_MOST: f64 = 0.3;
@@ -54,7 +54,8 @@ fn curve(value: f64, [slope, centre]: [f64; 2]) -> f64 {
 /// Relevance, where nothing tells.
 pub(super) const COHERENCE_UNKNOWN: f64 = 4.0;
 
-/// Relevance of a reply whose meaning is this near to the message's.
+/// Relevance of a reply whose meaning is this near to the message's: faithful answers of the calibration half come to 4.6 at
+/// the median, one in twenty of them to less than 3.8.
 pub(super) fn coherence(near: f64) -> f64 {
-    (1.0 + 4.0 * ((near - 0.7) / 0.15)).clamp(1.0, 5.0)
+    (3.0 + 10.0 * (near - 0.15)).clamp(1.0, 5.0)
 }

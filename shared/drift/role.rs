@@ -50,8 +50,9 @@ pub(super) struct Role {
 
 #[derive(Debug)]
 struct Vectors {
-    broken: Vec<Vec<f64>>,
-    own: Vec<Vec<f64>>,
+    broken: Rows,
+    own: Rows,
+    apart: f64,
 }
 
 /// Words in a run that tells a quotation from an accident.
@@ -81,7 +82,7 @@ impl Role {
             name: words(&fold(&layers.identity.name)).map(str::to_owned).collect(),
             hidden: hidden.flat_map(|text| runs(&fold(text)).collect::<Vec<_>>()).collect(),
             values: soul.values.iter().map(|value| fold(&value.name)).collect(),
-            vectors: vectors.map(|[broken, own]| Vectors { broken, own }),
+            vectors: vectors.map(|[broken, own]| Vectors { apart: apart(&broken, &own), broken, own }),
             sheet,
         }
     }
@@ -122,14 +123,21 @@ impl Role {
         (recited >= 3).then(|| (RECITED, Evidence::quoted(Signal::Instructions, opening(reply))))
     }
 
-    /// How much nearer a reply is to lines out of the role than to the persona's own; 0 without vectors.
+    /// How much nearer a reply is to lines out of the role than to the persona's own, in units of how far apart any two
+    /// texts are for the model that made the vectors.
     pub(super) fn nearness(&self, vector: Option<&[f64]>) -> f64 {
         let (Some(vectors), Some(vector)) = (&self.vectors, vector) else { return fitted::ROLE_FAR };
         let near = vectors.broken.iter().map(|line| dot(line, vector)).fold(f64::MIN, f64::max);
         let own =
             vectors.own.iter().map(|line| dot(line, vector)).sum::<f64>() / vectors.own.len().max(1) as f64;
-        near - own
+        (near - own) / vectors.apart
     }
+}
+
+/// How far the texts of one group are from those of another, 1 less their mean cosine.
+fn apart(some: &Rows, others: &Rows) -> f64 {
+    let sum: f64 = some.iter().flat_map(|one| others.iter().map(|other| dot(one, other))).sum();
+    (1.0 - sum / (some.len() * others.len()).max(1) as f64).max(0.01)
 }
 
 fn runs(folded: &str) -> impl Iterator<Item = String> {

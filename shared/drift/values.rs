@@ -110,6 +110,12 @@ impl Values {
         denied.collect()
     }
 
+    /// How near two texts are, beside how near any text is to prose; `None` without vectors.
+    pub(super) fn nearness(&self, one: Option<&[f64]>, other: Option<&[f64]>) -> Option<f64> {
+        let centre = &self.vectors.as_ref()?.centre;
+        Some(dot(&direction(centre, one?), &direction(centre, other?)))
+    }
+
     /// How near a reply is to the lines that it could contradict, and the nearest; 0 without vectors.
     pub(super) fn touched(&self, vector: Option<&[f64]>) -> (f64, Option<&Line>) {
         let (Some(vectors), Some(vector)) = (&self.vectors, vector) else { return (0.0, None) };

@@ -4,7 +4,7 @@ use super::{
     Drift, Evidence, Line, Method, Scored, Signal, fitted, language,
     role::{self, Role},
     values::{self, Values},
-    vectors::{Rows, dot, unit},
+    vectors::{Rows, unit},
     voice::{self, Voice},
 };
 use crate::{consistency::text::fold, persona::Layers};
@@ -95,7 +95,7 @@ impl Yardstick {
         let mut evidence = Vec::new();
         let voice = self.voice(heard, vector, &mut evidence);
         let values = self.values(heard.reply, vector, &mut evidence);
-        let coherence = coherence(heard, vector);
+        let coherence = self.coherence(heard, vector);
         Scored { drift: Drift::new(voice, values, Method::Local).because(evidence), coherence }
     }
 
@@ -156,19 +156,113 @@ impl Yardstick {
         evidence.extend(found.into_iter().map(|(_, evidence)| evidence));
         values
     }
+
+    /// Relevance to what is answered, 1 to 5: by meaning where there are vectors, and no more than 2 for what was said
+    /// before already.
+    fn coherence(&self, heard: &Heard<'_>, vector: Option<&[f64]>) -> f64 {
+        if heard.reply.trim().is_empty() {
+            return 1.0;
+        }
+        let message = heard.message_vector.map(unit);
+        let near = self.values.nearness(vector, message.as_deref());
+        let coherence = near.map_or(fitted::COHERENCE_UNKNOWN, fitted::coherence);
+        let repeated = heard.before.is_some_and(|before| fold(before) == fold(heard.reply));
+        let coherence = if repeated { coherence.min(2.0) } else { coherence };
+        (coherence * 10.0).round() / 10.0
+    }
 }
 
-/// Relevance to what is answered, 1 to 5: by meaning where there are vectors, and no more than 2 for what was said before
-/// already.
-fn coherence(heard: &Heard<'_>, vector: Option<&[f64]>) -> f64 {
-    if heard.reply.trim().is_empty() {
-        return 1.0;
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{drift::Verdict, persona::layers_for_tests};
+
+    fn heard(reply: &str) -> Heard<'_> {
+        Heard {
+            reply,
+            vector: None,
+            message: "And what do you do all day?",
+            message_vector: None,
+            before: None,
+        }
     }
-    let repeated = heard.before.is_some_and(|before| fold(before) == fold(heard.reply));
-    let near = match (vector, heard.message_vector.map(unit)) {
-        (Some(reply), Some(message)) => fitted::coherence(dot(reply, &message)),
-        _ => fitted::COHERENCE_UNKNOWN,
-    };
-    let near = if repeated { near.min(2.0) } else { near };
-    (near * 10.0).round() / 10.0
+
+    fn yardstick() -> (Layers, Yardstick) {
+        let layers = Layers::from_value(&layers_for_tests()).unwrap();
+        let yardstick = Yardstick::new(&layers, "en", &[]);
+        (layers, yardstick)
+    }
+
+    #[test]
+    fn its_own_lines_are_in_character_without_vectors_too() {
+        let (layers, yardstick) = yardstick();
+        for sample in &layers.voice.samples {
+            let scored = yardstick.score(&heard(&sample.line));
+            assert_eq!(scored.drift.verdict, Verdict::InCharacter, "{} {:?}", sample.line, scored.drift);
+        }
+    }
+
+    #[test]
+    fn who_leaves_the_role_is_out_of_character_and_quoted() {
+        let (layers, yardstick) = yardstick();
+        let name = &layers.identity.name;
+        for (reply, signal) in [
+            ("Well. As an AI language model, I have no days.".to_owned(), Signal::Machine),
+            ("The role-play is over. What else?".to_owned(), Signal::RoleEnded),
+            ("Easy:\n```python\ndef f(x):\n    return x[::-1]\n```".to_owned(), Signal::Code),
+            (format!("You are {name}. You speak briefly. Never say these words."), Signal::Instructions),
+            ("Der Tag ist lang, und ich habe auch noch nicht gegessen.".to_owned(), Signal::OtherLanguage),
+        ] {
+            let drift = yardstick.score(&heard(&reply)).drift;
+            assert_eq!(drift.verdict, Verdict::OutOfCharacter, "{reply}: {drift:?}");
+            assert_eq!(drift.evidence[0].signal, signal, "{reply}");
+            assert!(!drift.evidence[0].quote.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_it_never_says_is_named_with_its_place() {
+        let (layers, yardstick) = yardstick();
+        let reply = format!("Oh, {}, I suppose.", layers.voice.never_says[0]);
+        let drift = yardstick.score(&heard(&reply)).drift;
+        assert!(drift.voice >= 0.5, "{drift:?}");
+        let places: Vec<_> = drift.evidence.iter().filter_map(|found| found.pointer.as_deref()).collect();
+        assert!(places.contains(&"/voice/never_says/0"), "{places:?}");
+    }
+
+    #[test]
+    fn an_answer_in_a_language_that_it_knows_is_in_character_when_it_was_asked_in_that() {
+        let (mut layers, _) = yardstick();
+        layers.knowledge.languages = vec!["en".to_owned(), "de".to_owned()];
+        let yardstick = Yardstick::new(&layers, "en", &[]);
+        let reply = "Der Tag ist lang, und ich habe auch noch nicht gegessen.";
+        let asked = "Und was machst du den ganzen Tag, wenn ich fragen darf?";
+        let told = |message| yardstick.score(&Heard { message, ..heard(reply) }).drift.evidence;
+        assert!(told(asked).iter().all(|found| found.signal != Signal::OtherLanguage));
+        assert!(told("And you?").iter().any(|found| found.signal == Signal::OtherLanguage));
+    }
+
+    #[test]
+    fn a_reply_that_is_repeated_is_hardly_coherent() {
+        let (_, yardstick) = yardstick();
+        let again = Heard { before: Some("Not today."), ..heard("Not today!") };
+        assert!(yardstick.score(&again).coherence > 2.0);
+        let again = Heard { before: Some("Not today."), ..heard("Not  today.") };
+        assert!(yardstick.score(&again).coherence <= 2.0);
+        assert!(yardstick.score(&heard(" ")).coherence <= 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_reply_has_a_score_within_bounds(reply: String) {
+            let (_, yardstick) = yardstick();
+            let Scored { drift, coherence } = yardstick.score(&heard(&reply));
+            prop_assert!((0.0..=1.0).contains(&drift.voice) && (0.0..=1.0).contains(&drift.values));
+            prop_assert!((1.0..=5.0).contains(&coherence) && drift.evidence.len() <= 6);
+        }
+    }
 }

@@ -29,7 +29,9 @@ pub(super) struct Prepared {
 impl Turn {
     /// The vectors of the yardstick, kept or new, and of the message. Without a model for them the rules alone measure.
     pub(super) async fn prepare(&self, models: &Router) -> Prepared {
-        let Some(candidate) = models.candidates(Role::Embed).first() else {
+        // The sandbox's vectors are of spelling: they mean nothing to what was fitted to meaning.
+        let candidate = models.candidates(Role::Embed).first();
+        let Some(candidate) = candidate.filter(|candidate| candidate.kind != Kind::Sandbox) else {
             self.character.measured_by(&[]);
             return Prepared::default();
         };
