@@ -171,7 +171,7 @@ def check_openai(live, persona, say):
     vectors = {"model": models[-1], "input": "Good evening"}
     dimensions = len(expect(live.call("POST", "/v1/openai/embeddings", vectors), 200).json()["data"][0]["embedding"])
     said = answer["choices"][0]["message"]["content"], alone["choices"][0]["message"]["content"]
-    if persona not in models or not all(said):
+    if SLUG not in models or not all(said):
         raise SmokeError(f"{models} were listed, and {said} was said")
     say(f"{len(models)} models by OpenAI's routes, completions alone and in {conversation}, {dimensions} dimensions")
 
