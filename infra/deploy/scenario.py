@@ -168,6 +168,7 @@ def check_openai(live, persona, say):
     models = [model["id"] for model in expect(live.call("GET", "/v1/openai/models"), 200).json()["data"]]
     expect(live.call("GET", f"/v1/openai/models/{persona}"), 200)
     expect(live.call("GET", f"/v1/openai/models/{SLUG}"), 200)
+    expect(live.call("GET", f"/v1/openai/models/{models[-1]}"), 200)
     vectors = {"model": models[-1], "input": "Good evening"}
     dimensions = len(expect(live.call("POST", "/v1/openai/embeddings", vectors), 200).json()["data"][0]["embedding"])
     said = answer["choices"][0]["message"]["content"], alone["choices"][0]["message"]["content"]

@@ -26,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 import permissions
 import scenario
 import translated
+from embeddings import Embeddings
 from emulator import Emulator, SmokeError, wait_for
 
 STACK = "persona-smoke"
@@ -72,7 +73,10 @@ def run(emulator, template, functions, files):
     for change in fit_to_emulator(plain, streaming):
         say(f"for the emulator: {change}")
     outputs = deploy(emulator, plain)
-    scenario.play(emulator, outputs, say)
+    with Embeddings() as embeddings:
+        secret = outputs["ProvidersSecret"]
+        emulator.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=embeddings.document())
+        scenario.play(emulator, outputs, say)
     check_permissions(emulator, plain, functions)
     emulator.client("cloudformation").delete_stack(StackName=STACK)
     wait_for("the stack to be gone", STACK_SECONDS, lambda: stack_status(emulator) in (None, "DELETE_COMPLETE"))
