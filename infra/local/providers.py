@@ -54,7 +54,7 @@ def local(model: str, model_port: int, embeddings_port: int) -> Document:
     }
     document = _document([provider], "local", model)
     document["prices"] = {"models": [{"provider": "local", "model": model, "input": 0, "output": 0}]}
-    return _with_local_embeddings(document, embeddings_port)
+    return with_local_embeddings(document, embeddings_port)
 
 
 def sandbox() -> Document:
@@ -79,7 +79,7 @@ def hosted(kind: str, embeddings_port: int, env: Mapping[str, str] = os.environ)
         document["roles"]["embed"] = [{"provider": kind, "model": "text-embedding-3-small"}]
         document["roles"]["moderate"] = [{"provider": kind, "model": "omni-moderation-latest"}]
         return document
-    return _with_local_embeddings(document, embeddings_port)
+    return with_local_embeddings(document, embeddings_port)
 
 
 def require_cloud_credentials(env: Mapping[str, str] = os.environ) -> None:
@@ -144,7 +144,7 @@ def _document(
     return {"providers": providers, "roles": roles}
 
 
-def _with_local_embeddings(document: Document, port: int) -> Document:
+def with_local_embeddings(document: Document, port: int) -> Document:
     document["providers"].append(
         {"name": "embeddings", "kind": "openai", "base_url": f"http://{HOST}:{port}/v1", "api_key": "local"}
     )

@@ -1,7 +1,7 @@
 //! Numbers fitted on the calibration half of the labelled set (`tests/data/drift`) by `cargo run -p tests --bin drift -- fit`,
 //! which prints them. The test half is only ever reported on: docs/DRIFT.md.
 
-use super::style::MEASURES;
+use super::{style::MEASURES, voice::SIGNALS};
 
 /// Styles of many voices: means and deviations.
 pub(super) const STYLE_MEAN: [f64; MEASURES] =
@@ -13,9 +13,9 @@ pub(super) const STYLE_OWN: [f64; MEASURES] =
     [0.571, 0.140, 0.106, 0.227, 0.275, 0.050, 0.050, 0.050, 0.564, 0.134, 0.118, 0.141];
 
 /// Weights of the signals of voice.
-pub(super) const VOICE: [f64; 5] = [2.937, 5.584, 1.061, 0.287, 1.327];
+pub(super) const VOICE: [f64; SIGNALS] = [2.937, 5.584, 1.061, 0.287, 1.327];
 /// The same where there are no vectors.
-pub(super) const VOICE_WITHOUT_VECTORS: [f64; 5] = [0.000, 6.827, 1.571, 0.332, 1.404];
+pub(super) const VOICE_WITHOUT_VECTORS: [f64; SIGNALS] = [0.000, 6.827, 1.571, 0.332, 1.404];
 
 /// At least this far is who says what the persona never says.
 pub(super) const NEVER_SAID: f64 = 0.6;

@@ -101,7 +101,7 @@ impl Values {
         let folded = fold(reply);
         let bonds = [(self.spouse, &known.unmarried), (self.child, &known.childless)];
         let denied = bonds.into_iter().filter_map(|(bond, denials)| {
-            let denial = denials.iter().find(|denial| says(&folded, denial))?;
+            let denial = language::first_said(&folded, denials)?;
             let quote =
                 reply.split_inclusive(['.', '!', '?', ';', '\n']).find(|part| says(&fold(part), denial));
             let evidence = Evidence::quoted(Signal::Contradiction, quote.unwrap_or(reply).trim());
@@ -116,15 +116,13 @@ impl Values {
         Some(dot(&direction(centre, one?), &direction(centre, other?)))
     }
 
-    /// How near a reply is to the lines that it could contradict, and the nearest; 0 without vectors.
-    pub(super) fn touched(&self, vector: Option<&[f64]>) -> (f64, Option<&Line>) {
-        let (Some(vectors), Some(vector)) = (&self.vectors, vector) else { return (0.0, None) };
+    /// How near a reply is to the lines that it could contradict: the mean of the nearest; 0 without vectors.
+    pub(super) fn touched(&self, vector: Option<&[f64]>) -> f64 {
+        let (Some(vectors), Some(vector)) = (&self.vectors, vector) else { return 0.0 };
         let reply = direction(&vectors.centre, vector);
-        let mut near: Vec<(f64, usize)> =
-            vectors.lines.iter().enumerate().map(|(at, line)| (dot(line, &reply), at)).collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut near: Vec<f64> = vectors.lines.iter().map(|line| dot(line, &reply)).collect();
+        near.sort_by(|a, b| b.total_cmp(a));
         near.truncate(NEAREST);
-        let nearest = near.first().and_then(|(_, at)| self.lines.get(*at));
-        (near.iter().map(|(near, _)| near).sum::<f64>() / near.len().max(1) as f64, nearest)
+        near.iter().sum::<f64>() / near.len().max(1) as f64
     }
 }

@@ -55,6 +55,8 @@ struct Line {
 #[derive(Debug)]
 struct Meaning {
     centre: Vec<f64>,
+    /// From the centre to the middle of the lines.
+    own: Vec<f64>,
     lines: Vec<Vec<f64>>,
     prose: Vec<Vec<f64>>,
 }
@@ -67,14 +69,17 @@ struct Text<'a> {
 
 impl Line {
     fn of(text: &str) -> Self {
-        let lower = text.to_lowercase().replace('’', "'");
         Self {
-            three: Grams::of([lower.as_str()]),
+            three: Grams::of([lowered(text).as_str()]),
             two: Grams::of([text]),
             words: words(&fold(text)).map(str::to_owned).collect(),
             style: Style::of(text),
         }
     }
+}
+
+fn lowered(text: &str) -> String {
+    text.to_lowercase().replace('’', "'")
 }
 
 /// The lines that a voice is known by.
@@ -93,15 +98,15 @@ impl Voice {
         let phrases = layers.voice.catchphrases.iter().chain(&layers.voice.vocabulary);
         let favoured = phrases.flat_map(|phrase| words(&fold(phrase)).map(str::to_owned).collect::<Vec<_>>());
         let favoured = favoured.filter(|word| !prose_words.contains(word)).collect();
-        let lower = |texts: &[&str]| {
-            texts.iter().map(|text| text.to_lowercase().replace('’', "'")).collect::<Vec<_>>()
-        };
+        let lower = |texts: &[&str]| texts.iter().map(|text| lowered(text)).collect::<Vec<_>>();
         let own_texts: Vec<&str> =
             texts.iter().copied().chain(layers.voice.catchphrases.iter().map(String::as_str)).collect();
         let prose_texts: Vec<&str> = language::prose(code).iter().map(String::as_str).collect();
         let styles: Vec<Style> = lines.iter().map(|line| line.style).collect();
-        let meaning =
-            vectors.and_then(|[lines, prose]| Some(Meaning { centre: mean(&prose)?, lines, prose }));
+        let meaning = vectors.and_then(|[lines, prose]| {
+            let centre = mean(&prose)?;
+            Some(Meaning { own: direction(&centre, &mean(&lines)?), centre, lines, prose })
+        });
         let mut voice = Self {
             three: Grams::of(lower(&own_texts).iter().map(String::as_str)),
             two: Grams::of(own_texts.iter().copied()),
@@ -166,13 +171,11 @@ impl Voice {
 
     fn near(&self, text: &Text<'_>, but: Option<usize>) -> f64 {
         let (Some(meaning), Some(vector)) = (&self.meaning, text.vector) else { return 0.0 };
-        let others: Vec<Vec<f64>> = (0..)
-            .zip(&meaning.lines)
-            .filter(|(at, _)| Some(*at) != but)
-            .map(|(_, line)| line.clone())
-            .collect();
-        let Some(own) = mean(&others) else { return 0.0 };
-        dot(&direction(&meaning.centre, vector), &direction(&meaning.centre, &own))
+        let reply = direction(&meaning.centre, vector);
+        let Some(but) = but else { return dot(&reply, &meaning.own) };
+        let mut others = meaning.lines.clone();
+        others.remove(but);
+        mean(&others).map_or(0.0, |own| dot(&reply, &direction(&meaning.centre, &own)))
     }
 
     fn words(&self, text: &Text<'_>, but: Option<usize>) -> f64 {

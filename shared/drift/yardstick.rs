@@ -114,7 +114,7 @@ impl Yardstick {
             style: self.voice.styles(reply),
             listed: self.listed(reply).first().map_or(0.0, |(sure, _)| *sure),
             role: self.role.nearness(vector),
-            touched: self.values.touched(vector).0,
+            touched: self.values.touched(vector),
         }
     }
 
@@ -151,8 +151,7 @@ impl Yardstick {
     fn values(&self, reply: &str, vector: Option<&[f64]>, evidence: &mut Vec<Evidence>) -> f64 {
         let found = self.listed(reply);
         let listed = found.iter().map(|(sure, _)| *sure);
-        let (touched, _) = self.values.touched(vector);
-        let values = fitted::values(listed, self.role.nearness(vector), touched);
+        let values = fitted::values(listed, self.role.nearness(vector), self.values.touched(vector));
         evidence.extend(found.into_iter().map(|(_, evidence)| evidence));
         values
     }

@@ -10,7 +10,7 @@ use persona::drift::{Smoothed, Verdict};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tests::support::drift::{Case, auc, scored};
 
-use crate::figures::Row;
+use crate::figures::{Row, Samples};
 
 const RESAMPLES: usize = 1_000;
 /// Turns in character before a spliced conversation drifts.
@@ -190,7 +190,7 @@ fn told(cases: &[Case], claim: &Claim) -> (f64, (f64, f64), usize) {
         .collect();
     // Replies of one persona are not independent: personas are drawn first, then replies.
     let mut random = StdRng::seed_from_u64(7);
-    let mut drawn: Vec<f64> = (0..RESAMPLES)
+    let drawn: Samples = (0..RESAMPLES)
         .map(|_| {
             let mut sample = Vec::new();
             for _ in &personas {
@@ -200,8 +200,7 @@ fn told(cases: &[Case], claim: &Claim) -> (f64, (f64, f64), usize) {
             auc(&of(&sample, claim.positive), &of(&sample, claim.negative))
         })
         .collect();
-    drawn.sort_by(f64::total_cmp);
-    let at = |share: f64| drawn[(share * (drawn.len() - 1) as f64) as usize];
+    let at = |share: f64| drawn.quantile(share).unwrap_or_default();
     let count = all.iter().filter(|case| (claim.positive)(case) || (claim.negative)(case)).count();
     (found, (at(0.025), at(0.975)), count)
 }
