@@ -9,6 +9,7 @@ DATA    := infra/data.yaml
 SAM_CLI := 1.170.0
 CLIENTS := .local/clients/.installed
 SAM     := .local/sam-$(SAM_CLI)/bin/sam
+LITELLM_PROXY := .local/litellm/bin/litellm
 # What functions are built for; the parameter Architecture of template.yaml is told the same.
 ARCH    ?= arm64
 # cargo-lambda and Zig are first on the path, and cargo builds where the templates look.
@@ -65,14 +66,14 @@ smoke: $(TOOLS) ## deploy the whole template to an emulator and make personas th
 $(LITELLM_PROXY): Makefile
 	@echo "installing LiteLLM's proxy into .local/litellm"
 	@$(PYTHON) -m venv .local/litellm
-	@.local/litellm/bin/pip install -q --disable-pip-version-check 'litellm[proxy]==1.109.1' \
+	@.local/litellm/bin/pip install -q --disable-pip-version-check 'litellm[proxy]==1.105.0' \
 		|| { echo "error: LiteLLM could not be installed; pip's reason is above." >&2; exit 1; }
 	@touch $@
 
 # Optimised, but not linked as for Lambda: that takes half an hour, and the times are much the same.
 bench: export CARGO_PROFILE_RELEASE_LTO := off
 bench: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
-bench: export LITELLM := $(CURDIR)/.local/litellm/bin/litellm
+bench: export LITELLM := $(CURDIR)/$(LITELLM_PROXY)
 bench: $(TOOLS) $(LITELLM_PROXY) ## measure the promised numbers, against an optimised build; BENCH="runs init" measures parts
 	cargo build -q --release -p functions -p bare --bins
 	cargo build -q -p tests --bench bench

@@ -15,6 +15,9 @@ use super::{
     reply::{EventSource, next_live},
 };
 
+/// Texts of a stream that go out at once, at most.
+const TOGETHER: usize = 64;
+
 type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 /// The body of an answer.
@@ -38,8 +41,9 @@ impl ReplyBody {
         Self::Events(pieces.boxed())
     }
 
-    /// The same of texts that come from elsewhere.
+    /// The same of texts that come from elsewhere; those that are there together go out together.
     pub(super) fn live(texts: BoxStream<'static, String>, ending: Ending) -> Self {
+        let texts = texts.ready_chunks(TOGETHER).map(|texts| texts.concat()).boxed();
         let pieces = stream::unfold((texts, ending), |(mut texts, mut ending)| async move {
             let piece = next_live(&mut texts).await?;
             ending.first_byte();

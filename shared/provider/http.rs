@@ -7,7 +7,10 @@ use std::{
 };
 
 use eventsource_stream::{Event, Eventsource};
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use reqwest::{
     Client, Response,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
@@ -16,10 +19,14 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+use tokio::time::Instant;
 
 use super::{Failure, ProviderError, config::ProviderConfig};
 
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a piece of a stream may wait for the next: less than anybody sees.
+const PACE: Duration = Duration::from_millis(10);
 
 /// How much of a vendor's own words goes to the log.
 const QUOTED: usize = 240;
@@ -207,13 +214,35 @@ fn retry_after(headers: &HeaderMap) -> Option<u32> {
 
 /// The events of a streamed response.
 pub(super) fn events(response: Response) -> BoxStream<'static, Result<Event, ProviderError>> {
-    let events = response.bytes_stream().eventsource().map(|event| {
+    let events = paced(response.bytes_stream()).eventsource().map(|event| {
         event.map_err(|error| match error {
             eventsource_stream::EventStreamError::Transport(error) => unreachable(error),
             _ => ProviderError::new(Failure::Unavailable, "the stream is not server-sent events"),
         })
     });
     events.boxed()
+}
+
+/// The first piece at once; after that those that came within [`PACE`] together. A vendor that writes letter by letter
+/// would otherwise cost a wake-up, a read and a write for each.
+fn paced<T: Send + 'static>(pieces: impl Stream<Item = T> + Send + 'static) -> BoxStream<'static, T> {
+    let begun = (pieces.boxed(), None::<Instant>);
+    let paced = stream::unfold(begun, |(mut pieces, mut woken)| async move {
+        // What has arrived is handed on by the task of the connection, which has to have its turn.
+        for _ in 0..2 {
+            if let Some(piece) = pieces.next().now_or_never() {
+                return Some((piece?, (pieces, woken)));
+            }
+            tokio::task::yield_now().await;
+        }
+        if let Some(woken) = woken {
+            tokio::time::sleep_until(woken + PACE).await;
+        }
+        let piece = pieces.next().await?;
+        woken = Some(Instant::now());
+        Some((piece, (pieces, woken)))
+    });
+    paced.boxed()
 }
 
 #[cfg(test)]
@@ -235,6 +264,31 @@ mod tests {
             .parse()
             .map(|value| HeaderMap::from_iter([(HeaderName::from_static(name), value)]))
             .unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_read_a_hundred_times_a_second_at_most_and_begins_at_once() {
+        let each = Duration::from_millis(1);
+        let source = stream::unfold(0, move |number| async move {
+            tokio::time::sleep(each).await;
+            (number < 100).then_some((number, number + 1))
+        });
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(source.for_each(move |number| {
+            // The reader stays until the end.
+            let _ = sender.send(number);
+            std::future::ready(())
+        }));
+        let begun = Instant::now();
+        let pieces = stream::poll_fn(move |context| receiver.poll_recv(context));
+        let heard: Vec<(i32, u128)> =
+            paced(pieces).map(|number| (number, begun.elapsed().as_millis())).collect().await;
+        assert!(heard.iter().map(|(number, _)| *number).eq(0..100), "{heard:?}");
+        // Those that are heard together are heard within a millisecond or two, and the next after ten.
+        let rests = heard.windows(2).filter(|pair| pair[1].1 - pair[0].1 >= 5).count() as u128;
+        let most = begun.elapsed().as_millis() / PACE.as_millis() + 1;
+        assert!(rests >= 2 && rests <= most, "{rests} of {most}: {heard:?}");
+        assert!(heard[0].1 < heard[50].1 && heard.iter().filter(|(_, at)| *at == heard[50].1).count() > 1);
     }
 
     #[test]
