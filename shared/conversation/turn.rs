@@ -665,8 +665,9 @@ impl Turn {
             usage: said.completion.usage,
         };
         let object = spoken.to_object();
+        // Known before it is written: nobody has to wait for that to hear it.
+        speech.tell(EventBody::drift_scored(&object["drift"], scored.coherence));
         let last = vec![
-            EventBody::drift_scored(&object["drift"], scored.coherence),
             EventBody::message_completed(object.clone()),
             EventBody::run_completed(json!({
                 "persona_id": run.persona_id, "total_cost_usd": run.cost, "message_id": spoken.message.id,

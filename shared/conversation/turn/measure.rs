@@ -15,6 +15,9 @@ use crate::{
 /// How long a judge is waited for; after that the local signals alone have measured.
 const JUDGE_PATIENCE: Duration = Duration::from_secs(20);
 
+/// Letters of a text that its vector is made of, at most.
+const EMBEDDED_MOST: usize = 2_000;
+
 /// What was prepared beside the answer.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
@@ -45,7 +48,7 @@ impl Turn {
         } else {
             Yardstick::texts(&self.character.layers, &self.character.language)
         };
-        texts.push(self.message.clone());
+        texts.push(clipped(&self.message));
         let (mut vectors, exchanges) = match models.embed(&texts, &self.purse).await {
             Ok(answer) => (answer.content, answer.exchanges),
             Err(unanswered) => (Vec::new(), unanswered.exchanges),
@@ -67,23 +70,6 @@ impl Turn {
         message_vector: Option<&[f32]>,
     ) -> Scored {
         let reply = said.completion.text.clone();
-        let mut vector = None;
-        if message_vector.is_some() && !reply.is_empty() {
-            match models.embed(std::slice::from_ref(&reply), &self.purse).await {
-                Ok(mut answer) => {
-                    said.drift_exchanges.append(&mut answer.exchanges);
-                    vector = answer.content.pop();
-                }
-                Err(unanswered) => said.drift_exchanges.extend(unanswered.exchanges),
-            }
-        }
-        let heard = Heard {
-            reply: &reply,
-            vector: vector.as_deref(),
-            message: &self.message,
-            message_vector,
-            before: self.said_before(),
-        };
         let unmeasured;
         let yardstick = if let Some(yardstick) = self.character.yardstick() {
             yardstick
@@ -91,11 +77,37 @@ impl Turn {
             unmeasured = Yardstick::new(&self.character.layers, &self.character.language, &[]);
             &unmeasured
         };
-        let local = yardstick.score(&heard);
-        let asked = tokio::time::timeout(JUDGE_PATIENCE, self.judge(models, yardstick, &heard, said)).await;
-        match asked.ok().flatten() {
+        let heard = Heard {
+            reply: &reply,
+            vector: None,
+            message: &self.message,
+            message_vector,
+            before: self.said_before(),
+        };
+        // Neither needs the other.
+        let (embedded, asked) = tokio::join!(
+            self.reply_vector(models, &heard),
+            tokio::time::timeout(JUDGE_PATIENCE, self.judge(models, yardstick, &heard)),
+        );
+        let (vector, mut exchanges) = embedded;
+        let (opinion, mut judged) = asked.unwrap_or_default();
+        said.drift_exchanges.append(&mut exchanges);
+        said.drift_exchanges.append(&mut judged);
+        let local = yardstick.score(&Heard { vector: vector.as_deref(), ..heard });
+        match opinion {
             Some(opinion) => opinion.on(&reply, yardstick.lines(), local),
             None => local,
+        }
+    }
+
+    /// The vector of the reply, where there is one of the message to stand beside.
+    async fn reply_vector(&self, models: &Router, heard: &Heard<'_>) -> (Option<Vec<f32>>, Vec<Exchange>) {
+        if heard.message_vector.is_none() || heard.reply.is_empty() {
+            return Default::default();
+        }
+        match models.embed(&[clipped(heard.reply)], &self.purse).await {
+            Ok(mut answer) => (answer.content.pop(), answer.exchanges),
+            Err(unanswered) => (None, unanswered.exchanges),
         }
     }
 
@@ -105,23 +117,18 @@ impl Turn {
         models: &Router,
         yardstick: &Yardstick,
         heard: &Heard<'_>,
-        said: &mut Said,
-    ) -> Option<Opinion> {
-        let judge = models.candidates(Role::Judge).first()?;
-        if judge.kind == Kind::Sandbox || heard.reply.is_empty() {
-            return None;
+    ) -> (Option<Opinion>, Vec<Exchange>) {
+        let judge = models.candidates(Role::Judge).first();
+        if judge.is_none_or(|judge| judge.kind == Kind::Sandbox) || heard.reply.is_empty() {
+            return Default::default();
         }
-        let request = prompt::judge(&self.character, yardstick.lines(), heard).ok()?;
+        let Ok(request) = prompt::judge(&self.character, yardstick.lines(), heard) else {
+            return Default::default();
+        };
         let ask = Ask { request: &request, validate: &is_opinion, purse: &self.purse, sink: None };
         match models.answer(ask).await {
-            Ok(answer) => {
-                said.drift_exchanges.extend(answer.exchanges);
-                serde_json::from_str(&answer.content.text).ok()
-            }
-            Err(Unanswered { exchanges, .. }) => {
-                said.drift_exchanges.extend(exchanges);
-                None
-            }
+            Ok(answer) => (serde_json::from_str(&answer.content.text).ok(), answer.exchanges),
+            Err(Unanswered { exchanges, .. }) => (None, exchanges),
         }
     }
 
@@ -130,6 +137,12 @@ impl Turn {
         let last = heard.iter().rev().find(|message| message.role == Author::Assistant)?;
         Some(&last.content)
     }
+}
+
+/// The beginning of a text, as much of it as models of vectors read: about 512 tokens. A local one takes seconds over
+/// the rest, which it would leave out.
+fn clipped(text: &str) -> String {
+    text.chars().take(EMBEDDED_MOST).collect()
 }
 
 fn is_opinion(text: &str) -> Result<(), Vec<Detail>> {
