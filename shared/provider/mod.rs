@@ -15,6 +15,7 @@ pub mod sandbox;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod together;
 
 pub use self::{
     ask::{Answer, Ask, Purse, Sink, Source, Unanswered, Validate, anything},

@@ -22,15 +22,13 @@ use super::{
     openai::Openai,
     recording::{Answered, Asked, Exchange},
     sandbox::Sandbox,
+    together::together,
 };
 use crate::{
     error::{Code, Detail, Error, Result},
     money::Usd,
     search::Search,
 };
-
-/// Pieces of a stream that are passed on at once, at most.
-const TOGETHER: usize = 64;
 
 /// How much trying one candidate is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -457,7 +455,7 @@ impl<'r, 'a> Asking<'r, 'a> {
         }
     }
 
-    /// A streamed call; what has come is passed on at once, and together.
+    /// A streamed call, what has come passed on at once.
     async fn listen(
         &mut self,
         client: &dyn Provider,
@@ -465,39 +463,31 @@ impl<'r, 'a> Asking<'r, 'a> {
         request: &CompletionRequest,
     ) -> Called {
         let mut stream = match client.stream(&candidate.model, request).await {
-            Ok(stream) => stream.ready_chunks(TOGETHER),
+            Ok(stream) => together(stream),
             Err(error) => return Called::Failed(error),
         };
         let mut written = 0;
-        while let Some(chunks) = stream.next().await {
-            let mut text = String::new();
-            let mut end = None;
-            for chunk in chunks {
-                match chunk {
-                    Ok(Chunk::Text(piece)) => text.push_str(&piece),
-                    Ok(Chunk::Done(completion)) => end = Some(Ok(completion)),
-                    Err(error) => end = Some(Err(error)),
+        while let Some(chunk) = stream.next().await {
+            match chunk {
+                Ok(Chunk::Text(piece)) => {
+                    written += piece.len();
+                    if let Err(error) = self.pass_on(&piece).await {
+                        let prompt = candidate.prompt_tokens_at_most(request);
+                        return Called::Stopped(error, Usage::at_most(prompt, written, request.max_tokens));
+                    }
                 }
-            }
-            written += text.len();
-            if let Err(error) = self.pass_on(&text).await {
-                let prompt = candidate.prompt_tokens_at_most(request);
-                return Called::Stopped(error, Usage::at_most(prompt, written, request.max_tokens));
-            }
-            match end {
-                None => {}
-                Some(Ok(completion)) => {
+                Ok(Chunk::Done(completion)) => {
                     let (answer, usage) = answered(completion);
                     return Called::Answered(answer, usage);
                 }
-                Some(Err(error)) => return Called::Failed(error),
+                Err(error) => return Called::Failed(error),
             }
         }
         Called::Failed(ProviderError::new(Failure::Unavailable, "the stream has no end"))
     }
 
     async fn pass_on(&mut self, piece: &str) -> Result<()> {
-        if let Some(sink) = self.sink.as_mut().filter(|_| !piece.is_empty()) {
+        if let Some(sink) = &mut self.sink {
             self.heard = true;
             sink.text(piece).await?;
         }

@@ -69,7 +69,7 @@ impl Turn {
         said: &mut Said,
         message_vector: Option<&[f32]>,
     ) -> Scored {
-        let reply = said.completion.text.clone();
+        let reply = &said.completion.text;
         let unmeasured;
         let yardstick = if let Some(yardstick) = self.character.yardstick() {
             yardstick
@@ -77,13 +77,8 @@ impl Turn {
             unmeasured = Yardstick::new(&self.character.layers, &self.character.language, &[]);
             &unmeasured
         };
-        let heard = Heard {
-            reply: &reply,
-            vector: None,
-            message: &self.message,
-            message_vector,
-            before: self.said_before(),
-        };
+        let heard =
+            Heard { reply, vector: None, message: &self.message, message_vector, before: self.said_before() };
         // Neither needs the other.
         let (embedded, asked) = tokio::join!(
             self.reply_vector(models, &heard),
@@ -95,7 +90,7 @@ impl Turn {
         said.drift_exchanges.append(&mut judged);
         let local = yardstick.score(&Heard { vector: vector.as_deref(), ..heard });
         match opinion {
-            Some(opinion) => opinion.on(&reply, yardstick.lines(), local),
+            Some(opinion) => opinion.on(reply, yardstick.lines(), local),
             None => local,
         }
     }
@@ -139,8 +134,8 @@ impl Turn {
     }
 }
 
-/// The beginning of a text, as much of it as models of vectors read: about 512 tokens. A local one takes seconds over
-/// the rest, which it would leave out.
+/// The beginning of a text. Models of vectors read a few hundred tokens at once: many leave out the rest, and the local
+/// one goes over it window by window, which takes it seconds.
 fn clipped(text: &str) -> String {
     text.chars().take(EMBEDDED_MOST).collect()
 }
