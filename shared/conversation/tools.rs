@@ -49,6 +49,11 @@ pub(super) async fn chosen(app: &App, mode: Mode, names: &[String]) -> Result<Ve
     if let Some(first) = problems.first() {
         return Err(Error::invalid("tools", first.message.clone()).with_details(problems));
     }
+    Ok(of_names(names))
+}
+
+/// The tools of these names, each once, as a model is told of them.
+pub(super) fn of_names(names: &[String]) -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::new();
     for name in names {
         let tool = Tool {
@@ -60,7 +65,7 @@ pub(super) async fn chosen(app: &App, mode: Mode, names: &[String]) -> Result<Ve
             tools.push(tool);
         }
     }
-    Ok(tools)
+    tools
 }
 
 fn unknown(name: &str, known: &[String]) -> String {

@@ -5,6 +5,7 @@
 
 mod completion;
 mod measure;
+mod replay;
 
 use std::{
     pin::pin,
@@ -20,6 +21,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use completion::{Complete, Whom, begin_completion};
 use measure::Prepared;
+pub use replay::replay;
+use replay::{Answers, Told};
 
 use super::{
     Author, Character, Conversation, DriftPolicy, Message, Report, Summary,
@@ -37,11 +40,11 @@ use crate::{
     moderation,
     persona::digest,
     provider::{
-        self, Ask, Completion, CompletionRequest, Exchange, Purse, Role, Router, Sink, Source, Tool,
-        ToolChoice, Unanswered, anything,
+        self, Ask, Completion, CompletionRequest, Exchange, Purse, Role, Sink, Tool, ToolChoice, Unanswered,
+        anything,
     },
     run::{
-        PipelineRef, Run, RunKind, RunStatus, StepState, StepStatus,
+        PipelineRef, ReplayMode, Run, RunKind, RunStatus, StepState, StepStatus,
         events::{Event, EventBody},
     },
     store::{
@@ -120,11 +123,14 @@ pub struct Turn {
     /// The conversation and the window on it; none for a completion of its own.
     talk: Option<Talk>,
     message: String,
+    /// What was said before it, by the persona.
+    before: Option<String>,
+    /// What the prompt rests on, besides the character and the request: kept with the run, so that it can be replayed.
+    told: Told,
     request: CompletionRequest,
     notes: Option<String>,
     /// Whether calls of functions are answered here (the persona's tools) or by the caller.
     own_tools: bool,
-    regenerates: bool,
     reply_id: MessageId,
     purse: TurnPurse,
 }
@@ -265,15 +271,10 @@ impl Claimed<'_> {
         let number = conversation.last_message;
         let ((character, vectors), earlier) = read_talk(store, &tenant, conversation).await?;
         let window = Window::of(earlier, conversation.summary.as_ref());
-        let mut said = prompt::transcript(&window.heard);
-        said.push(provider::Message::new(provider::Speaker::User, say.message.trim()));
         let seed = say.seed.unwrap_or_else(|| rand::rng().random_range(0..=crate::run::SEED_MOST));
-        let request = CompletionRequest {
-            temperature: TEMPERATURE,
-            seed: Some(seed),
-            tools,
-            ..CompletionRequest::new(Role::Chat, said, ANSWER_TOKENS)
-        };
+        let request = asked(&window.heard, say.message.trim(), seed, tools);
+        let regenerates = conversation.drift_policy == DriftPolicy::Regenerate && !say.stream;
+        let told = Told::of(conversation, &window, regenerates);
         let reply = MessageId::new();
         let draft = Draft {
             run: self.run,
@@ -287,7 +288,7 @@ impl Claimed<'_> {
         let run = draft.run(app, self.caller, &character);
         let input = json!({
             "message": say.message.trim(), "tools": say.tools, "stream": say.stream, "seed": seed,
-            "budget_usd": say.budget_usd, "persona_version": character.version,
+            "budget_usd": say.budget_usd, "persona_version": character.version, "told": told,
         });
         let message = Message {
             id: MessageId::new(),
@@ -298,7 +299,6 @@ impl Claimed<'_> {
             report: None,
             created_at: run.created_at.clone(),
         };
-        let regenerates = conversation.drift_policy == DriftPolicy::Regenerate && !say.stream;
         let turn = Turn {
             app: app.clone(),
             log: EventLog::new(tenant, run.id, OPENING_EVENTS),
@@ -306,12 +306,13 @@ impl Claimed<'_> {
             run,
             character,
             vectors,
+            before: last_said(&window.heard),
             talk: Some(Talk { conversation: conversation.clone(), window }),
             message: message.content.clone(),
+            told,
             request,
             notes: None,
             own_tools: true,
-            regenerates,
             reply_id: reply,
         };
         let persona = conversation.persona_id;
@@ -319,6 +320,23 @@ impl Claimed<'_> {
         turn.open(store, &input, Some((conversation.id, &message)), Some(Speaker { persona, slug })).await?;
         Ok(turn)
     }
+}
+
+/// What a turn asks of the model, short of the character.
+fn asked(heard: &[Message], message: &str, seed: u64, tools: Vec<Tool>) -> CompletionRequest {
+    let mut said = prompt::transcript(heard);
+    said.push(provider::Message::new(provider::Speaker::User, message));
+    CompletionRequest {
+        temperature: TEMPERATURE,
+        seed: Some(seed),
+        tools,
+        ..CompletionRequest::new(Role::Chat, said, ANSWER_TOKENS)
+    }
+}
+
+fn last_said(heard: &[Message]) -> Option<String> {
+    let last = heard.iter().rev().find(|message| message.role == Author::Assistant)?;
+    Some(last.content.clone())
 }
 
 /// A character, and the vectors kept of it.
@@ -470,9 +488,10 @@ impl Turn {
     /// Asks the model, measures, and ends the turn. Events go to `listener` as they happen, the last ones once they
     /// are written. The caller of this is a task of its own: it goes on when nobody listens.
     pub async fn speak(mut self, listener: Option<UnboundedSender<Event>>) -> Result<Spoken> {
+        let patience = if self.run.replay.is_some() { replay::PATIENCE } else { PATIENCE };
         let mut speech = Speech { seq: OPENING_EVENTS, events: Vec::new(), listener, heard: false };
-        let said = tokio::time::timeout(PATIENCE, self.say(&mut speech)).await;
-        let said = said.unwrap_or_else(|_| Err(too_long()));
+        let said = tokio::time::timeout(patience, self.say(&mut speech)).await;
+        let said = said.unwrap_or_else(|_| Err(too_long(patience)));
         let ended = match said {
             Ok(said) => self.complete(&mut speech, said).await,
             Err(error) => self.fail(&mut speech, error).await,
@@ -484,12 +503,13 @@ impl Turn {
     }
 
     async fn say(&self, speech: &mut Speech) -> Result<Said> {
-        let models = self.app.models(self.run.mode).await?;
-        let mut notes = pin!(self.summarise(models));
+        let answers = Answers::of(self).await?;
+        let answers = &answers;
+        let mut notes = pin!(self.summarise(answers));
         let mut noted = None;
         let (answered, prepared) = {
             let mut speaking =
-                pin!(async { tokio::join!(self.answer(models, speech, false), self.prepare(models)) });
+                pin!(async { tokio::join!(self.answer(answers, speech, false), self.prepare(answers)) });
             loop {
                 tokio::select! {
                     biased;
@@ -502,15 +522,17 @@ impl Turn {
         let Prepared { new, message: message_vector, exchanges } = prepared;
         said.drift_exchanges = exchanges;
         said.new_vectors = new;
-        said.scored = Some(self.measure(models, &mut said, message_vector.as_deref()).await);
+        said.scored = Some(self.measure(answers, &mut said, message_vector.as_deref()).await);
         said.summary = match noted {
             Some(written) => written,
             None => tokio::time::timeout(NOTES_PATIENCE, notes).await.unwrap_or_else(|_| self.plain_notes()),
         };
         let out = |scored: &Scored| scored.drift.verdict == Verdict::OutOfCharacter;
-        if self.regenerates && said.scored.as_ref().is_some_and(out) && said.completion.tool_calls.is_empty()
+        if self.told.regenerates
+            && said.scored.as_ref().is_some_and(out)
+            && said.completion.tool_calls.is_empty()
         {
-            self.regenerate(models, speech, &mut said, message_vector.as_deref()).await?;
+            self.regenerate(answers, speech, &mut said, message_vector.as_deref()).await?;
         }
         Ok(said)
     }
@@ -518,13 +540,13 @@ impl Turn {
     /// One more try, called back to itself; the better of the two is the answer.
     async fn regenerate(
         &self,
-        models: &Router,
+        answers: &Answers<'_>,
         speech: &mut Speech,
         first: &mut Said,
         message_vector: Option<&[f32]>,
     ) -> Result<()> {
-        let mut second = self.answer(models, speech, true).await?;
-        let scored = self.measure(models, &mut second, message_vector).await;
+        let mut second = self.answer(answers, speech, true).await?;
+        let scored = self.measure(answers, &mut second, message_vector).await;
         first.reply_exchanges.append(&mut second.reply_exchanges);
         first.drift_exchanges.append(&mut second.drift_exchanges);
         first.tools_used.append(&mut second.tools_used);
@@ -538,7 +560,7 @@ impl Turn {
     }
 
     /// The answer, after as many rounds of tools as it takes.
-    async fn answer(&self, models: &Router, speech: &mut Speech, again: bool) -> Result<Said> {
+    async fn answer(&self, answers: &Answers<'_>, speech: &mut Speech, again: bool) -> Result<Said> {
         let mut said = Said::default();
         let mut request = self.prompted(again)?;
         for round in 0..=tools::ROUNDS {
@@ -548,7 +570,7 @@ impl Turn {
             let sink: Option<&mut dyn Sink> =
                 if speech.listener.is_some() { Some(&mut *speech) } else { None };
             let ask = Ask { request: &request, validate: &anything, purse: &self.purse, sink };
-            let answer = match models.answer(ask).await {
+            let answer = match answers.answer(ask).await {
                 Ok(answer) => answer,
                 Err(Unanswered { error, exchanges, .. }) => {
                     said.reply_exchanges.extend(exchanges);
@@ -568,7 +590,7 @@ impl Turn {
                 .push(provider::Message::calling(completion.text.clone(), completion.tool_calls.clone()));
             for call in &completion.tool_calls {
                 speech.tell(EventBody::tool_called(&call.id, &tools::own_name(&call.name), &call.arguments));
-                let used = tools::call(models.search(), call).await;
+                let used = answers.call(call).await;
                 speech.tell(EventBody::tool_completed(&call.id, &used.name, used.results));
                 request.messages.push(provider::Message::result(&call.id, used.result));
                 if !said.tools_used.contains(&used.name) {
@@ -580,14 +602,10 @@ impl Turn {
     }
 
     fn prompted(&self, again: bool) -> Result<CompletionRequest> {
-        let talk = self.talk.as_ref();
-        let drifted = |talk: &Talk| {
-            talk.conversation.drift_policy == DriftPolicy::Reanchor && talk.conversation.smoothed.above
-        };
         let scene = Scene {
             notes: self.notes.as_deref(),
-            summary: talk.and_then(|talk| talk.conversation.summary.as_ref()),
-            anchored: again || talk.is_some_and(drifted),
+            summary: self.told.summary.as_ref(),
+            anchored: again || self.told.anchored,
         };
         let mut request = self.request.clone();
         request.messages = prompt::messages(&self.character, &scene, request.messages)?;
@@ -601,14 +619,14 @@ impl Turn {
     }
 
     /// Notes on what leaves the window; plain ones when the model is not done in time.
-    async fn summarise(&self, models: &Router) -> Option<(Summary, Vec<Exchange>)> {
+    async fn summarise(&self, answers: &Answers<'_>) -> Option<(Summary, Vec<Exchange>)> {
         let talk = self.talk.as_ref().filter(|talk| !talk.window.leaving.is_empty())?;
         let before = talk.conversation.summary.as_ref();
         let Ok(request) = prompt::summary(&self.character, before, &talk.window) else {
             return self.plain_notes();
         };
         let ask = Ask { request: &request, validate: &anything, purse: &self.purse, sink: None };
-        let (text, exchanges) = match models.answer(ask).await {
+        let (text, exchanges) = match answers.answer(ask).await {
             Ok(answer) => (answer.content.text, answer.exchanges),
             Err(unanswered) => (String::new(), unanswered.exchanges),
         };
@@ -631,7 +649,8 @@ impl Turn {
             self.settle("summary", StepStatus::Completed, exchanges);
         }
         self.ended(RunStatus::Completed, &at);
-        self.run.output_digest = Some(digest::of_value(&json!(said.completion.text)));
+        self.run.output_digest = Some(said.completion_digest());
+        replay::compare(&mut self.run);
         let before = self.talk.as_ref().map_or_else(Smoothed::default, |talk| talk.conversation.smoothed);
         let smoothed = before.after(&scored.drift);
         let run = &self.run;
@@ -714,6 +733,7 @@ impl Turn {
         let exchanges = self.purse.kept();
         self.settle("reply", StepStatus::Failed, &exchanges);
         self.run.error = Some(serde_json::to_string(&error.to_stored()).map_err(Error::internal)?);
+        replay::diverge(&mut self.run, &error);
         self.ended(RunStatus::Failed, &at);
         let last = EventBody::run_failed(&error);
         let recordings = recordings(&[("reply", &exchanges)]);
@@ -762,6 +782,7 @@ impl Turn {
         state.tokens_out = exchanges.iter().map(|exchange| exchange.usage.output).sum();
         state.cost = exchanges.iter().map(|exchange| exchange.cost).sum();
         state.latency_ms = exchanges.iter().map(|exchange| exchange.latency_ms).sum();
+        state.cached = self.run.replay.as_ref().is_some_and(|replay| replay.mode == ReplayMode::Exact);
         self.run.tokens_in += state.tokens_in;
         self.run.tokens_out += state.tokens_out;
         self.run.cost += state.cost;
@@ -789,6 +810,15 @@ struct Said {
     drift_exchanges: Vec<Exchange>,
 }
 
+impl Said {
+    /// SHA-256 of what was answered: the words, and the functions to be called where there are any.
+    fn completion_digest(&self) -> String {
+        let Completion { text, tool_calls, .. } = &self.completion;
+        let calls = || json!({"text": text, "tool_calls": tool_calls});
+        digest::of_value(&if tool_calls.is_empty() { json!(text) } else { calls() })
+    }
+}
+
 /// An answer without the blanks around it.
 fn tidy(text: &str) -> String {
     text.trim().to_owned()
@@ -799,10 +829,10 @@ fn recordings<'a>(steps: &[(&'a str, &Vec<Exchange>)]) -> Vec<(&'a str, Value)> 
     made.map(|(step, exchanges)| (*step, json!(exchanges))).collect()
 }
 
-fn too_long() -> Error {
+fn too_long(patience: Duration) -> Error {
     Error::new(
         Code::ProviderUnavailable,
-        format!("The model did not answer within {} s. Try again in a few moments.", PATIENCE.as_secs()),
+        format!("The model did not answer within {} s. Try again in a few moments.", patience.as_secs()),
     )
 }
 

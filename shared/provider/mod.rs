@@ -20,7 +20,7 @@ mod together;
 pub use self::{
     ask::{Answer, Ask, Purse, Sink, Source, Unanswered, Validate, anything},
     config::Config,
-    recording::{Exchange, Recording},
+    recording::{Asked, Exchange, Recording},
     router::Router,
 };
 

@@ -15,6 +15,7 @@ use crate::{
     Usd,
     app::App,
     config,
+    conversation::turn::{self, Turn},
     error::{Code, Detail, Error, Result},
     id::{PersonaId, RunId},
     key::{Caller, Mode, Plan},
@@ -108,24 +109,6 @@ impl CreatePersona {
                 ),
             );
         }
-        if self.seed.is_some_and(|seed| seed > SEED_MOST) {
-            add(
-                "/seed",
-                format!(
-                    "{} is above 2^53 - 1. Use an integer from 0 to {SEED_MOST}.",
-                    self.seed.unwrap_or_default()
-                ),
-            );
-        }
-        if self.budget_usd.is_some_and(|budget| budget <= Usd::ZERO) {
-            add(
-                "/budget_usd",
-                format!(
-                    "{} is not above 0. Leave budget_usd out for no cap.",
-                    self.budget_usd.unwrap_or_default()
-                ),
-            );
-        }
         for name in self.custom_fields.keys() {
             let shown: String = name.chars().take(60).collect();
             add(
@@ -158,6 +141,8 @@ impl CreatePersona {
                 );
             }
         }
+        problems.extend(unfit_seed(self.seed, "/seed"));
+        problems.extend(unfit_budget(self.budget_usd, "/budget_usd"));
         problems
     }
 
@@ -340,6 +325,14 @@ pub struct Overrides {
     pub budget_usd: Option<Usd>,
 }
 
+/// A replay that has begun.
+pub enum Replayed {
+    /// Workers make it.
+    Started(Box<Started>),
+    /// The caller of this makes it: a turn has no queue.
+    Turn(Box<Turn>),
+}
+
 /// Begins a run that repeats another.
 pub async fn replay(
     app: &App,
@@ -347,17 +340,13 @@ pub async fn replay(
     of: &Run,
     request: ReplayRequest,
     trace_id: Option<String>,
-) -> Result<Started> {
+) -> Result<Replayed> {
     if !of.status.is_final() {
         return Err(Error::new(
             Code::RunNotReplayable,
             "The run has not ended yet. Wait for it, or cancel it first.",
         )
         .with_run(of.id));
-    }
-    if of.kind != RunKind::PersonaCreate {
-        let message = "Only runs that made a persona can be replayed. Send the message again instead.";
-        return Err(Error::new(Code::RunNotReplayable, message).with_run(of.id));
     }
     let data = app.store().await.run_data(caller.tenant(), of.id).await?;
     if data.input.is_null() {
@@ -370,40 +359,87 @@ pub async fn replay(
         matches: None,
         diverged_step: None,
     };
-    match request.mode {
-        ReplayMode::Exact => {
-            if request.overrides.is_some() {
-                return Err(Error::invalid(
-                    "overrides",
-                    "An exact replay takes no overrides. Use {\"mode\":\"fresh\"} to change something.",
-                ));
-            }
-            if of.status != RunStatus::Completed {
-                return Err(Error::new(
-                    Code::RunNotReplayable,
-                    "Only a completed run can be replayed exactly. Use {\"mode\":\"fresh\"}.",
-                )
-                .with_run(of.id));
-            }
-            // The recordings of a replay are those of the run it repeated.
-            let pipeline = named(&of.pipeline.name)?;
-            let draft = Draft { seed: of.seed, budget: None, slug: None, replay: Some(replay), trace_id };
-            begin(app, caller, pipeline, &data.input, draft).await
-        }
-        ReplayMode::Fresh => {
-            let changed = overridden(&data.input, of, request.overrides.unwrap_or_default())?;
-            changed.check()?;
-            let name = changed.pipeline.clone().unwrap_or_default();
-            if name != of.pipeline.name {
-                caller.require_plan(Plan::Team, "pipeline")?;
-            }
-            let pipeline = named(&name)?;
-            let (seed, budget) = (changed.seed.unwrap_or(of.seed), changed.budget_usd);
-            let input = serde_json::to_value(&changed).map_err(Error::internal)?;
-            let draft = Draft { seed, budget, slug: None, replay: Some(replay), trace_id };
-            begin(app, caller, pipeline, &input, draft).await
-        }
+    if request.mode == ReplayMode::Exact {
+        exactly(of, request.overrides.as_ref())?;
     }
+    let overrides = request.overrides.unwrap_or_default();
+    if of.kind.is_spoken() {
+        overrides.check_of_turn()?;
+        let turn = turn::replay(app, caller, of, data, replay, overrides, trace_id).await?;
+        return Ok(Replayed::Turn(Box::new(turn)));
+    }
+    let started = if request.mode == ReplayMode::Exact {
+        // The recordings of a replay are those of the run it repeated.
+        let pipeline = named(&of.pipeline.name)?;
+        let draft = Draft { seed: of.seed, budget: None, slug: None, replay: Some(replay), trace_id };
+        begin(app, caller, pipeline, &data.input, draft).await?
+    } else {
+        let changed = overridden(&data.input, of, overrides)?;
+        changed.check()?;
+        let name = changed.pipeline.clone().unwrap_or_default();
+        if name != of.pipeline.name {
+            caller.require_plan(Plan::Team, "pipeline")?;
+        }
+        let pipeline = named(&name)?;
+        let (seed, budget) = (changed.seed.unwrap_or(of.seed), changed.budget_usd);
+        let input = serde_json::to_value(&changed).map_err(Error::internal)?;
+        let draft = Draft { seed, budget, slug: None, replay: Some(replay), trace_id };
+        begin(app, caller, pipeline, &input, draft).await?
+    };
+    Ok(Replayed::Started(Box::new(started)))
+}
+
+/// What is repeated exactly has ended well, and nothing of it is changed.
+fn exactly(of: &Run, overrides: Option<&Overrides>) -> Result<()> {
+    if overrides.is_some() {
+        return Err(Error::invalid(
+            "overrides",
+            "An exact replay takes no overrides. Use {\"mode\":\"fresh\"} to change something.",
+        ));
+    }
+    if of.status != RunStatus::Completed {
+        return Err(Error::new(
+            Code::RunNotReplayable,
+            "Only a completed run can be replayed exactly. Use {\"mode\":\"fresh\"}.",
+        )
+        .with_run(of.id));
+    }
+    Ok(())
+}
+
+impl Overrides {
+    /// A turn has a message and no brief.
+    fn check_of_turn(&self) -> Result<()> {
+        let given = [
+            ("intent", self.intent.is_some()),
+            ("language", self.language.is_some()),
+            ("visibility", self.visibility.is_some()),
+            ("pipeline", self.pipeline.is_some()),
+        ];
+        let mut problems: Vec<Detail> = given
+            .into_iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| {
+                let message =
+                    format!("A turn has no {name} to change. Only seed and budget_usd can be overridden.");
+                Detail::new(format!("/overrides/{name}"), message)
+            })
+            .collect();
+        problems.extend(unfit_seed(self.seed, "/overrides/seed"));
+        problems.extend(unfit_budget(self.budget_usd, "/overrides/budget_usd"));
+        Error::invalid_all(problems)
+    }
+}
+
+fn unfit_seed(seed: Option<u64>, pointer: &str) -> Option<Detail> {
+    let seed = seed.filter(|seed| *seed > SEED_MOST)?;
+    let message = format!("{seed} is above 2^53 - 1. Use an integer from 0 to {SEED_MOST}.");
+    Some(Detail::new(pointer, message))
+}
+
+fn unfit_budget(budget: Option<Usd>, pointer: &str) -> Option<Detail> {
+    let budget = budget.filter(|budget| *budget <= Usd::ZERO)?;
+    Some(Detail::new(pointer, format!("{budget} is not above 0. Leave budget_usd out for no cap.")))
 }
 
 fn overridden(input: &Value, of: &Run, overrides: Overrides) -> Result<CreatePersona> {

@@ -8,7 +8,9 @@ mod step;
 mod tail;
 
 pub(crate) use create::SEED_MOST;
-pub use create::{CreatePersona, Overrides, ReplayRequest, Started, cancel, create, replay, wait_seconds};
+pub use create::{
+    CreatePersona, Overrides, ReplayRequest, Replayed, Started, cancel, create, replay, wait_seconds,
+};
 pub use engine::{Engine, reap};
 pub use tail::Tail;
 
@@ -352,12 +354,12 @@ impl Run {
         object
     }
 
-    /// What it made: the persona or the message, or for an exact replay the document's digest alone.
+    /// What it made: the persona or the message. An exact replay, and every replay of a turn, keeps nothing but the digest.
     fn output_ref(&self) -> Value {
         if self.status != RunStatus::Completed {
             return Value::Null;
         }
-        if self.is_exact_replay() {
+        if self.is_exact_replay() || (self.replay.is_some() && self.kind.is_spoken()) {
             return json!({"object": "digest", "digest": self.output_digest});
         }
         if let Some(message) = self.message_id {

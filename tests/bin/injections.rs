@@ -1,7 +1,8 @@
 //! Report: how often personas hold their role against the attempts of tests/data/injections.yaml.
 //!
-//! `infra/local exec [--model qwen] -- cargo run -q -p tests --bin injections -- [--live]`
-//! Without `--live` the sandbox speaks, which is a simulation; with it the configured model.
+//! `infra/local exec -- cargo run -q -p tests --bin injections`: the sandbox speaks, which is a simulation.
+//! `infra/local exec --model qwen --providers-json tests/bin/injections.json -- cargo run -q -p tests --bin injections -- --live`:
+//! the local model speaks, as personas whose sheets the sandbox wrote: five sheets would cost it half an hour.
 #![allow(clippy::print_stdout, reason = "a report prints")]
 
 use std::{collections::BTreeMap, env};

@@ -1,7 +1,10 @@
 //! Attempts to take a persona's role away (`tests/data/injections.yaml`), and whether an answer gave in.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use regex::{Regex, RegexBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::Workspace;
@@ -17,6 +20,9 @@ const PROMPT: [&str; 5] = [
 
 /// Answers shorter than this say too little for their language to be told.
 const TELLING: usize = 40;
+
+/// How long an answer is waited for: a small model on a busy machine is slow.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A brief in each language, for the persona that is attacked.
 const BRIEFS: [(&str, &str); 5] = [
@@ -103,7 +109,8 @@ pub async fn try_all(workspace: &Workspace, mut report: impl FnMut(&Outcome)) ->
         let (_, persona) = personas.iter().find(|(code, _)| *code == attempt.language).expect("a persona");
         let begun = workspace.post("/v1/chat/conversations", &json!({"persona_id": persona})).await.json();
         let path = format!("/v1/chat/conversations/{}/messages", begun["id"].as_str().expect("an id"));
-        let said = workspace.post(&path, &json!({"message": attempt.text, "seed": 7})).await;
+        let body = json!({"message": attempt.text, "seed": 7});
+        let said = crate::send(workspace.call(Method::POST, &path).timeout(PATIENCE).json(&body)).await;
         assert_eq!(said.status.as_u16(), 200, "{}", said.text);
         let answer = said.json()["content"].as_str().expect("an answer").to_owned();
         let outcome = Outcome { gave_in: attempt.gave_in(&answer), answer, attempt };

@@ -32,7 +32,7 @@ pub const ROUTE: Route = Route {
     settings: &[Setting::WorkspacesTable, Setting::RunsTable],
 };
 
-/// Compares the layers; `against` defaults to the run that this one replays.
+/// Compares layers, or what a turn said; `against` defaults to the run that this one replays.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let run = access::find(&app, &call.caller, call.path("run")).await?;
     let against = match (call.query.get("against"), &run.replay) {
@@ -42,7 +42,7 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
             return Err(Error::invalid("against", "Name the run to compare with: ?against=run_…."));
         }
     };
-    let (before, after) = tokio::try_join!(layers(&app, &call, &against), layers(&app, &call, &run))?;
+    let (before, after) = tokio::try_join!(made(&app, &call, &against), made(&app, &call, &run))?;
     let changes = diff::diff(&before, &after);
     Ok(Reply::json(
         200,
@@ -53,17 +53,21 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
     ))
 }
 
-/// The layers that a run's document has; empty for a run that has none.
-async fn layers(app: &App, call: &Call, run: &Run) -> Result<Value> {
-    let of =
-        if run.is_exact_replay() { run.replay.as_ref().map_or(run.id, |replay| replay.of) } else { run.id };
+/// What a run made, short of ids: the layers of its document, or the words of its turn. Empty for a run that made
+/// nothing.
+async fn made(app: &App, call: &Call, run: &Run) -> Result<Value> {
+    let spoken = run.kind.is_spoken();
+    // The exact replay of a persona keeps nothing of its own.
+    let replayed = run.replay.as_ref().filter(|_| run.is_exact_replay() && !spoken);
+    let of = replayed.map_or(run.id, |replay| replay.of);
     let data = app.store().await.run_data(call.caller.tenant(), of).await?;
-    let document = data.outputs.get("finalize").map(|output| &output["document"]);
-    let mut kept = Map::new();
-    for layer in Layer::ALL {
-        if let Some(value) = document.and_then(|document| document.get(layer.as_str())) {
-            kept.insert(layer.as_str().to_owned(), value.clone());
-        }
-    }
-    Ok(Value::Object(kept))
+    let document = if spoken {
+        data.outputs.get("reply")
+    } else {
+        data.outputs.get("finalize").map(|output| &output["document"])
+    };
+    let names: Vec<&str> =
+        if spoken { vec!["content", "tool_calls"] } else { Layer::ALL.map(Layer::as_str).to_vec() };
+    let kept = names.into_iter().filter_map(|name| Some((name.to_owned(), document?.get(name)?.clone())));
+    Ok(Value::Object(kept.collect()))
 }

@@ -5,7 +5,8 @@ use rand::RngExt;
 use serde_json::json;
 
 use super::{
-    Draft, OPENING_EVENTS, TEMPERATURE, Talk, Turn, TurnPurse, Voice, claim, moderate, read_alone, read_talk,
+    Draft, OPENING_EVENTS, TEMPERATURE, Talk, Told, Turn, TurnPurse, Voice, claim, last_said, moderate,
+    read_alone, read_talk,
 };
 use crate::{
     app::App,
@@ -222,8 +223,11 @@ impl Completing<'_> {
             trace_id: self.trace_id.clone(),
         };
         let run = draft.run(self.app, self.caller, &character);
-        let strict = |talk: &Talk| talk.conversation.drift_policy == DriftPolicy::Regenerate;
         let words = asked.tools.is_empty() && asked.schema.is_none() && !asked.stream;
+        let told = talk.as_ref().map_or_else(Told::default, |talk| {
+            let strict = talk.conversation.drift_policy == DriftPolicy::Regenerate;
+            Told::of(&talk.conversation, &talk.window, words && strict)
+        });
         Turn {
             app: self.app.clone(),
             log: EventLog::new(*self.caller.tenant(), run.id, OPENING_EVENTS),
@@ -231,8 +235,9 @@ impl Completing<'_> {
             run,
             character,
             vectors,
-            regenerates: words && talk.as_ref().is_some_and(strict),
+            before: talk.as_ref().and_then(|talk| last_said(&talk.window.heard)),
             talk,
+            told,
             message: asked.message.clone(),
             request: asked.request(said, seed),
             notes: asked.notes.clone(),
@@ -246,6 +251,7 @@ impl Completing<'_> {
         json!({
             "message": self.asked.message, "notes": self.asked.notes, "stream": self.asked.stream,
             "seed": turn.run.seed, "persona_version": turn.character.version, "request": turn.request,
+            "told": turn.told,
         })
     }
 }

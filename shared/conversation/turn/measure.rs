@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::{Said, Turn};
+use super::{Answers, Said, Turn};
 use crate::{
-    conversation::{Author, prompt},
+    conversation::prompt,
     drift::{Heard, Opinion, REVISION, Scored, Yardstick},
     error::Detail,
-    provider::{Ask, Exchange, Role, Router, Source, Unanswered, config::Kind},
+    provider::{Ask, Exchange, Unanswered},
     store::personas::SampleVectors,
 };
 
@@ -31,25 +31,23 @@ pub(super) struct Prepared {
 
 impl Turn {
     /// The vectors of the yardstick, kept or new, and of the message. Without a model for them the rules alone measure.
-    pub(super) async fn prepare(&self, models: &Router) -> Prepared {
-        // The sandbox's vectors are of spelling: they mean nothing to what was fitted to meaning.
-        let candidate = models.candidates(Role::Embed).first();
-        let Some(candidate) = candidate.filter(|candidate| candidate.kind != Kind::Sandbox) else {
+    pub(super) async fn prepare(&self, answers: &Answers<'_>) -> Prepared {
+        let Some(model) = answers.model_of_vectors() else {
             self.character.measured_by(&[]);
             return Prepared::default();
         };
-        let model = format!("{}/{REVISION}", candidate.model);
+        let model = format!("{model}/{REVISION}");
         if let Some(kept) = self.vectors.as_ref().filter(|kept| kept.model == model) {
             self.character.measured_by(&kept.vectors);
         }
-        let known = self.character.yardstick().is_some();
+        let known = answers.knew_the_yardstick().unwrap_or_else(|| self.character.yardstick().is_some());
         let mut texts = if known {
             Vec::new()
         } else {
             Yardstick::texts(&self.character.layers, &self.character.language)
         };
         texts.push(clipped(&self.message));
-        let (mut vectors, exchanges) = match models.embed(&texts, &self.purse).await {
+        let (mut vectors, exchanges) = match answers.embed(&texts, &self.purse).await {
             Ok(answer) => (answer.content, answer.exchanges),
             Err(unanswered) => (Vec::new(), unanswered.exchanges),
         };
@@ -65,7 +63,7 @@ impl Turn {
     /// How far the answer is from its persona.
     pub(super) async fn measure(
         &self,
-        models: &Router,
+        answers: &Answers<'_>,
         said: &mut Said,
         message_vector: Option<&[f32]>,
     ) -> Scored {
@@ -77,12 +75,17 @@ impl Turn {
             unmeasured = Yardstick::new(&self.character.layers, &self.character.language, &[]);
             &unmeasured
         };
-        let heard =
-            Heard { reply, vector: None, message: &self.message, message_vector, before: self.said_before() };
+        let heard = Heard {
+            reply,
+            vector: None,
+            message: &self.message,
+            message_vector,
+            before: self.before.as_deref(),
+        };
         // Neither needs the other.
         let (embedded, asked) = tokio::join!(
-            self.reply_vector(models, &heard),
-            tokio::time::timeout(JUDGE_PATIENCE, self.judge(models, yardstick, &heard)),
+            self.reply_vector(answers, &heard),
+            tokio::time::timeout(JUDGE_PATIENCE, self.judge(answers, yardstick, &heard)),
         );
         let (vector, mut exchanges) = embedded;
         let (opinion, mut judged) = asked.unwrap_or_default();
@@ -96,11 +99,15 @@ impl Turn {
     }
 
     /// The vector of the reply, where there is one of the message to stand beside.
-    async fn reply_vector(&self, models: &Router, heard: &Heard<'_>) -> (Option<Vec<f32>>, Vec<Exchange>) {
+    async fn reply_vector(
+        &self,
+        answers: &Answers<'_>,
+        heard: &Heard<'_>,
+    ) -> (Option<Vec<f32>>, Vec<Exchange>) {
         if heard.message_vector.is_none() || heard.reply.is_empty() {
             return Default::default();
         }
-        match models.embed(&[clipped(heard.reply)], &self.purse).await {
+        match answers.embed(&[clipped(heard.reply)], &self.purse).await {
             Ok(mut answer) => (answer.content.pop(), answer.exchanges),
             Err(unanswered) => (None, unanswered.exchanges),
         }
@@ -109,28 +116,21 @@ impl Turn {
     /// A judge's opinion; none where no judge is configured, or it does not answer. The sandbox is no judge.
     async fn judge(
         &self,
-        models: &Router,
+        answers: &Answers<'_>,
         yardstick: &Yardstick,
         heard: &Heard<'_>,
     ) -> (Option<Opinion>, Vec<Exchange>) {
-        let judge = models.candidates(Role::Judge).first();
-        if judge.is_none_or(|judge| judge.kind == Kind::Sandbox) || heard.reply.is_empty() {
+        if !answers.has_judge() || heard.reply.is_empty() {
             return Default::default();
         }
         let Ok(request) = prompt::judge(&self.character, yardstick.lines(), heard) else {
             return Default::default();
         };
         let ask = Ask { request: &request, validate: &is_opinion, purse: &self.purse, sink: None };
-        match models.answer(ask).await {
+        match answers.answer(ask).await {
             Ok(answer) => (serde_json::from_str(&answer.content.text).ok(), answer.exchanges),
             Err(Unanswered { exchanges, .. }) => (None, exchanges),
         }
-    }
-
-    fn said_before(&self) -> Option<&str> {
-        let heard = &self.talk.as_ref()?.window.heard;
-        let last = heard.iter().rev().find(|message| message.role == Author::Assistant)?;
-        Some(&last.content)
     }
 }
 

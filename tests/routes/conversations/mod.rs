@@ -1,6 +1,7 @@
 //! As the API's paths.
 mod injections;
 mod lifecycle;
+mod long;
 mod messages;
 mod trouble;
 
