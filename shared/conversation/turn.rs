@@ -649,7 +649,7 @@ impl Turn {
             self.settle("summary", StepStatus::Completed, exchanges);
         }
         self.ended(RunStatus::Completed, &at);
-        self.run.output_digest = Some(said.completion_digest());
+        self.run.output_digest = Some(digest_of(&said.completion));
         replay::compare(&mut self.run);
         let before = self.talk.as_ref().map_or_else(Smoothed::default, |talk| talk.conversation.smoothed);
         let smoothed = before.after(&scored.drift);
@@ -810,13 +810,11 @@ struct Said {
     drift_exchanges: Vec<Exchange>,
 }
 
-impl Said {
-    /// SHA-256 of what was answered: the words, and the functions to be called where there are any.
-    fn completion_digest(&self) -> String {
-        let Completion { text, tool_calls, .. } = &self.completion;
-        let calls = || json!({"text": text, "tool_calls": tool_calls});
-        digest::of_value(&if tool_calls.is_empty() { json!(text) } else { calls() })
-    }
+/// SHA-256 of what was answered: the words, and the functions to be called where there are any.
+fn digest_of(answer: &Completion) -> String {
+    let Completion { text, tool_calls, .. } = answer;
+    let calling = || json!({"text": text, "tool_calls": tool_calls});
+    digest::of_value(&if tool_calls.is_empty() { json!(text) } else { calling() })
 }
 
 /// An answer without the blanks around it.

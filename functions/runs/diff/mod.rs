@@ -8,7 +8,7 @@ use persona::{
     persona::{Layer, diff},
     run::Run,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::access;
 use crate::{
