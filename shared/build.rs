@@ -2,10 +2,11 @@
 
 use std::{env, error::Error, fs, path::Path};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "pipelines/default.yaml",
     "pipelines/fast.yaml",
     "pipelines/strict-audit.yaml",
+    "pipelines/refine.yaml",
     "moderation/policy.yaml",
 ];
 

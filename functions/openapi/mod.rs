@@ -73,7 +73,9 @@ fn operation(route: &Route) -> Value {
     });
     if let Some(body) = route.body {
         let schema = schemas::reference(&schemas::name_of(body));
-        made["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
+        let named = schemas::media_types_of(body);
+        let content = named.into_iter().map(|media| (media, json!({"schema": schema})));
+        made["requestBody"] = json!({"required": true, "content": content.collect::<Map<_, _>>()});
     }
     made["responses"] = responses(route).into();
     made

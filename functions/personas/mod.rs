@@ -3,5 +3,10 @@
 pub mod access;
 pub mod create;
 pub mod delete;
+pub(crate) mod editing;
 pub mod get;
 pub mod list;
+pub mod patch;
+pub mod refine;
+pub mod update;
+pub mod versions;

@@ -9,6 +9,11 @@ pub const PATTERN: &str = "^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$";
 
 const LONGEST: usize = 64;
 
+/// Whether a slug would hide behind a path of the API, such as `POST /v1/personas/import`.
+pub fn is_reserved(text: &str) -> bool {
+    text == "import"
+}
+
 /// Letters that no decomposition leads to ASCII: Latin ones, then Cyrillic and Greek as commonly romanised.
 const LETTERS: &[(char, &str)] = &[
     ('ı', "i"),

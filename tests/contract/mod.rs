@@ -50,6 +50,8 @@ fn body_for(route: &Route) -> Value {
     match route.bin {
         "personas-create" => json!({"intent": "A cook"}),
         "runs-replay" => json!({"mode": "exact"}),
+        "personas-update" | "personas-patch" => json!({"metadata": {}}),
+        "personas-refine" => json!({"instruction": "Make her older"}),
         "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
         "messages-create" => json!({"message": "Hello"}),
         "completions-create" => {

@@ -1,3 +1,7 @@
 //! `/v1/personas`.
 mod create;
+mod patch;
 mod read;
+mod refine;
+mod update;
+mod versions;
