@@ -96,6 +96,8 @@ pub const ROUTES: &[&Route] = &[
     &personas::delete::ROUTE,
     &personas::versions::ROUTE,
     &personas::refine::ROUTE,
+    &personas::import::ROUTE,
+    &personas::export::ROUTE,
     &runs::list::ROUTE,
     &runs::get::ROUTE,
     &runs::events::ROUTE,

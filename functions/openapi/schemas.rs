@@ -20,6 +20,7 @@ const FILES: &[(&str, &str)] = &[
     ("objects/drift.json", include_str!("../../shared/schemas/objects/drift.json")),
     ("objects/drift_series.json", include_str!("../../shared/schemas/objects/drift_series.json")),
     ("objects/tool.json", include_str!("../../shared/schemas/objects/tool.json")),
+    ("objects/card.json", include_str!("../../shared/schemas/objects/card.json")),
     ("objects/deletion.json", include_str!("../../shared/schemas/objects/deletion.json")),
     ("objects/chat_completion.json", include_str!("../../shared/schemas/objects/chat_completion.json")),
     ("objects/embeddings.json", include_str!("../../shared/schemas/objects/embeddings.json")),

@@ -210,7 +210,7 @@ fn parse_body<B: DeserializeOwned>(route: &Route, request: &Request) -> Result<B
         return Err(Error::new(Code::RequestInvalid, "The body is empty. Send an object."));
     }
     let value = form.read(bytes)?;
-    if schema["x-checked-with"] == "document" {
+    if schema["x-checked-with"].is_string() {
         // The route tells these problems together with those that it finds beside what is kept.
         return serde_json::from_value(value).map_err(Error::internal);
     }
@@ -242,6 +242,8 @@ fn parsed_schema(text: &str) -> Result<&'static Value> {
 enum BodyForm {
     Json,
     Yaml,
+    /// A picture that carries a character card.
+    Picture,
 }
 
 impl BodyForm {
@@ -255,6 +257,7 @@ impl BodyForm {
         let json = ["application/json", "text/plain", "application/x-www-form-urlencoded", ""];
         match essence.as_str() {
             yaml if is_yaml(yaml) && more.contains(&YAML) => Ok(Self::Yaml),
+            PICTURE if more.contains(&PICTURE) => Ok(Self::Picture),
             text if json.contains(&text) || text.ends_with("+json") => Ok(Self::Json),
             _ => {
                 let known = if more.is_empty() { "application/json".to_owned() } else { more.join(" or ") };
@@ -274,6 +277,7 @@ impl BodyForm {
                     format!("The body is not JSON: line {line}, column {column}. Send a JSON object.");
                 Error::new(Code::RequestInvalid, message)
             }),
+            Self::Picture => persona::card::png::card(bytes),
             Self::Yaml => {
                 let text = std::str::from_utf8(bytes).map_err(|error| {
                     let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
@@ -287,6 +291,28 @@ impl BodyForm {
 }
 
 const YAML: &str = "application/yaml";
+const PICTURE: &str = "image/png";
+/// Bodies above this are 413.
+const BYTES_MOST: usize = 256 * 1024;
+/// Pictures above this are; nothing but the card in them is kept, and that is held to the same as any other body.
+const PICTURE_BYTES_MOST: usize = 4 * 1024 * 1024;
+
+/// Refuses a body that is larger than the route reads of its kind.
+pub(super) fn sized(route: &Route, request: &Request) -> Result<()> {
+    let kind =
+        request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let reads_pictures = route.body.is_some_and(|schema| schema.contains(PICTURE));
+    let is_picture = kind.trim().to_ascii_lowercase().starts_with(PICTURE) && reads_pictures;
+    let most = if is_picture { PICTURE_BYTES_MOST } else { BYTES_MOST };
+    let bytes = request.body().len();
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::PayloadTooLarge,
+        format!("The body has {bytes} bytes; at most {most} are read. Send less."),
+    ))
+}
 
 /// YAML by its name, or by those that it had before it was registered.
 fn is_yaml(essence: &str) -> bool {

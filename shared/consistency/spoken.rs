@@ -242,6 +242,17 @@ fn english_share(text: &str) -> f64 {
     small as f64 / count.max(1) as f64
 }
 
+/// The language that a text is surely in, ISO-639-1.
+pub fn language_of(text: &str) -> Option<&'static str> {
+    if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS_FOR_SCRIPT {
+        return None;
+    }
+    let found = Detector::with_denylist(UNSURE.to_vec()).detect(text).filter(whatlang::Info::is_reliable)?;
+    // Several codes mean the same to the detector; of those, the more spoken one.
+    let spoken = |code: &&str| !["bs", "gl", "ms", "nn", "no"].contains(code);
+    crate::persona::language::codes().filter(spoken).find(|code| detectable(code) == Some(found.lang()))
+}
+
 fn detectable(language: &str) -> Option<Lang> {
     let code = match language {
         "ar" => "ara",

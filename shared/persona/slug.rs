@@ -133,6 +133,20 @@ pub fn numbered(slug: &str, number: u32) -> String {
     format!("{}{suffix}", clipped(slug, LONGEST - suffix.len()))
 }
 
+/// How many of a persona's namesakes get a number in their slug.
+const NUMBERED: u32 = 3;
+
+/// The slugs that a name may get, best first. The last has part of the id: it is unique without a search that grows with
+/// the number of namesakes.
+pub fn candidates(name: &str, id: PersonaId) -> Vec<String> {
+    let base = slugify(name, id);
+    let mut slugs = vec![base.clone()];
+    slugs.extend((2..=NUMBERED).map(|number| numbered(&base, number)));
+    slugs.push(format!("{}-{}", clipped(&base, 50), tail(id)));
+    slugs.retain(|slug| !is_reserved(slug));
+    slugs
+}
+
 /// Apostrophes join, any other sign parts.
 fn push_romanised(slug: &mut String, c: char) {
     if c.is_ascii_alphanumeric() {

@@ -553,23 +553,15 @@ impl Work<'_> {
 
     /// A slug from the name that no other persona of the workspace has; the transaction that writes it checks again.
     async fn free_slug(&self, name: &str) -> Result<String, Halt> {
-        let base = slug::slugify(name, self.run.persona_id);
-        for number in 1..=NUMBERED_SLUGS {
-            let tried = if number == 1 { base.clone() } else { slug::numbered(&base, number) };
-            if !slug::is_reserved(&tried)
-                && self.engine.store.slug_is_free(&self.engine.tenant, &tried, self.run.persona_id).await?
-            {
-                return Ok(tried);
+        let tried = slug::candidates(name, self.run.persona_id);
+        for slug in &tried {
+            if self.engine.store.slug_is_free(&self.engine.tenant, slug, self.run.persona_id).await? {
+                return Ok(slug.clone());
             }
         }
-        // Many namesakes: the id makes it unique, without a search that grows with their number.
-        let tail: String = self.run.persona_id.to_string().to_lowercase().chars().rev().take(8).collect();
-        Ok(format!("{}-{tail}", base.chars().take(50).collect::<String>()))
+        Ok(tried.last().cloned().unwrap_or_default())
     }
 }
-
-/// How many of the persona's namesakes get a number in their slug.
-const NUMBERED_SLUGS: u32 = 3;
 
 /// Fails the run over a decision that blocks, and keeps the decision.
 fn refuse_blocked(decision: &moderation::Decision, param: &str) -> Result<(), Halt> {

@@ -129,6 +129,10 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     let patch = json!({"metadata": {"a": "c"}});
     walk.take("personas-patch", |walk, route| walk.call(route, &one).json(&patch)).await;
     walk.plain("personas-versions", format!("{one}/versions")).await;
+    walk.plain("personas-export", format!("{one}/export?format=card_v2")).await;
+    let card = walk.plain("personas-export", format!("{one}/export")).await;
+    walk.take("personas-export", |walk, route| walk.call(route, &format!("{one}/export?format=yaml"))).await;
+    walk.posted("personas-import", format!("{personas}/import"), "", &card).await;
     let (refine, instruction) = (format!("{one}/refine"), json!({"instruction": "Make her older"}));
     let refined = walk.posted("personas-refine", refine.clone(), "wait=60", &instruction).await;
     walk.posted("personas-refine", refine.clone(), "respond-async", &instruction).await;

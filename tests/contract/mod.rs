@@ -52,6 +52,7 @@ fn body_for(route: &Route) -> Value {
         "runs-replay" => json!({"mode": "exact"}),
         "personas-update" | "personas-patch" => json!({"metadata": {}}),
         "personas-refine" => json!({"instruction": "Make her older"}),
+        "personas-import" => json!({"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Pip"}}),
         "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
         "messages-create" => json!({"message": "Hello"}),
         "completions-create" => {

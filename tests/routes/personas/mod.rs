@@ -1,5 +1,7 @@
 //! `/v1/personas`.
 mod create;
+mod export;
+mod import;
 mod patch;
 mod read;
 mod refine;

@@ -151,10 +151,7 @@ async fn an_exact_replay_of_a_refinement_reproduces_its_digest_and_edits_nothing
 #[tokio::test]
 async fn an_edit_of_the_layers_in_between_fails_the_run_and_one_of_the_settings_does_not() {
     let workspace = Workspace::test("team").await;
-    for (patch, status) in [
-        (json!({"identity": {"residence": "Boston"}}), "failed"),
-        (json!({"slug": "the-chef", "metadata": {"a": "b"}}), "completed"),
-    ] {
+    let disturbed = async |patch: Value, status: &str| {
         let persona = workspace.persona(BRIEF).await;
         let body = json!({"instruction": "[[trigger:slow]] make her older"});
         let request = workspace.call(Method::POST, &format!("{}/refine", path(&persona)));
@@ -178,7 +175,12 @@ async fn an_edit_of_the_layers_in_between_fails_the_run_and_one_of_the_settings_
             assert_eq!((&after["version"], &after["identity"]["age"]), (&json!(3), &json!(64)));
             assert_eq!((&after["slug"], &after["metadata"]), (&json!("the-chef"), &json!({"a": "b"})));
         }
-    }
+    };
+    futures_util::future::join(
+        disturbed(json!({"identity": {"residence": "Boston"}}), "failed"),
+        disturbed(json!({"slug": "the-chef", "metadata": {"a": "b"}}), "completed"),
+    )
+    .await;
 }
 
 #[tokio::test]
