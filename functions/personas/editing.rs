@@ -31,7 +31,7 @@ pub(crate) async fn edit(
         let at = app.clock().timestamp();
         let moment = Moment { at: &at, mode: call.caller.mode };
         let Some(document) = propose(&current)?.applied(&current, moment)? else {
-            return reply(current, &before);
+            return Ok(reply(current, &before));
         };
         let after = PersonaEntry::of(&document, before.created_by)?;
         let edition = Edition {
@@ -42,7 +42,7 @@ pub(crate) async fn edit(
             created_at: at,
         };
         match app.store().await.edit_persona(call.caller.tenant(), &before, &after, &edition).await? {
-            Edited::Yes => return reply(document, &after),
+            Edited::Yes => return Ok(reply(document, &after)),
             Edited::SlugTaken => return Err(slug_taken(&after.slug)),
             Edited::Overtaken => tokio::time::sleep(Duration::from_millis(u64::from(tried) * 15)).await,
         }
@@ -55,8 +55,8 @@ pub(crate) async fn edit(
     ))
 }
 
-fn reply(document: Value, entry: &PersonaEntry) -> Result<Reply> {
-    Ok(Reply::json(200, document).with_header("etag", etag(entry.version)))
+fn reply(document: Value, entry: &PersonaEntry) -> Reply {
+    Reply::json(200, document).with_header("etag", etag(entry.version))
 }
 
 /// A version as an entity tag.

@@ -281,7 +281,7 @@ impl BodyForm {
             Self::Yaml => {
                 let text = std::str::from_utf8(bytes).map_err(|error| {
                     let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-                    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                    let line = before.split(|byte| *byte == b'\n').count();
                     Error::new(Code::RequestInvalid, format!("The body is not UTF-8: line {line}."))
                 })?;
                 persona::persona::yaml::from_yaml(text)

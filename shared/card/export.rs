@@ -39,7 +39,7 @@ pub(super) fn places_digest(document: &Value, places: &[&str]) -> String {
 /// The card of a persona.
 pub fn export(document: &Value, spec: Spec) -> Value {
     let kept = kept_entry(document).map(|(card, kept)| (card, &kept["fields"]));
-    let mut whole = kept.as_ref().map_or_else(|| skeleton(), |(card, _)| card.whole.clone());
+    let mut whole = kept.as_ref().map_or_else(skeleton, |(card, _)| card.whole.clone());
     whole["spec"] = spec.name().into();
     let same = kept.as_ref().is_some_and(|(card, _)| card.spec == spec);
     if !same {

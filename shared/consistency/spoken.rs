@@ -17,6 +17,11 @@ const LETTERS_FOR_LANGUAGE: usize = 80;
 /// The share of lines that must speak for the other language.
 const SHARE_OF_LINES: f64 = 0.6;
 
+/// Whether greeting and samples may be in a language; a doubt passes.
+pub fn reads_as(layers: &Layers, language: &str) -> bool {
+    self::language(layers, language).is_empty()
+}
+
 /// One decision over greeting and samples together; a doubt passes.
 pub(super) fn language(layers: &Layers, declared: &str) -> Vec<Violation> {
     let lines: Vec<&str> = spoken_lines(layers).collect();

@@ -254,7 +254,7 @@ impl Proposal {
 /// `persona.schema_violation` with every contradiction.
 pub fn checked(layers: &Layers, language: &str, moment: Moment<'_>) -> Result<Value> {
     let now_year = moment.at.get(..4).and_then(|year| year.parse().ok()).unwrap_or(2026);
-    let language = sandbox::writes_in(moment.mode, language);
+    let language = sandbox::must_speak(moment.mode, language, layers);
     let terms = Terms { language, facts: &Facts::default(), custom_fields: &[], now_year };
     let report = consistency::check(&Subject { layers, terms });
     match report.error() {

@@ -155,7 +155,7 @@ mod tests {
             text + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{last}"); 9].join(", "))
         });
         let nested = format!("a: {}{}", "[".repeat(200), "]".repeat(200));
-        let indented: String = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+        let indented = (0..200).fold(String::new(), |text, n| text + &" ".repeat(n) + "a:\n");
         let flood = format!("a: [{}]", vec!["1"; 30_000].join(","));
         let documents = "a: 1\n---\n".repeat(50);
         let alias = "a: *nobody".to_owned();

@@ -296,7 +296,7 @@ async fn begin(
             .iter()
             .map(|step| (step.name.clone(), StepState::pending(step.needs.clone())))
             .collect(),
-        persona_id: draft.persona.unwrap_or_else(PersonaId::new),
+        persona_id: draft.persona.unwrap_or_default(),
         conversation_id: None,
         message_id: None,
         slug: draft.slug,

@@ -320,11 +320,11 @@ impl Work<'_> {
 
     fn report(&self, layers: &Layers) -> Report {
         let facts = self.facts();
-        consistency::check(&Subject { layers, terms: self.terms(&facts) })
+        consistency::check(&Subject { layers, terms: self.terms(&facts, layers) })
     }
 
-    fn terms<'f>(&'f self, facts: &'f Facts) -> Terms<'f> {
-        let spoken = sandbox::writes_in(self.run.mode, self.text_of("language"));
+    fn terms<'f>(&'f self, facts: &'f Facts, layers: &Layers) -> Terms<'f> {
+        let spoken = sandbox::must_speak(self.run.mode, self.text_of("language"), layers);
         Terms { language: spoken, facts, custom_fields: &[], now_year: self.engine.year_of(self.run) }
     }
 
@@ -372,7 +372,10 @@ impl Work<'_> {
         }
         let facts = self.facts();
         let before = layers.to_value();
-        let mended = consistency::mend(layers, &self.terms(&facts));
+        let mended = {
+            let terms = self.terms(&facts, layers);
+            consistency::mend(layers, &terms)
+        };
         if self.refines() {
             let allowed = refining::allowed(&self.data.input);
             *layers = refining::restored(layers.clone(), &before, |layer| allowed.contains(&layer));

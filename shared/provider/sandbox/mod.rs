@@ -33,7 +33,7 @@ use super::{
     Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, ModerationVerdict, Provider,
     ProviderError, Role, Speaker, Usage,
 };
-use crate::{key::Mode, money::Usd};
+use crate::{consistency, key::Mode, money::Usd, persona::Layers};
 
 pub use self::{
     trigger::{Trigger, UnknownTrigger, trigger},
@@ -71,9 +71,11 @@ pub fn writes(language: &str) -> bool {
     phrases::has(language)
 }
 
-/// The language that a persona's lines must be in: its own, or English where the sandbox does not know it.
-pub fn writes_in(mode: Mode, language: &str) -> &str {
-    if mode == Mode::Test && !writes(language) { "en" } else { language }
+/// The language that a persona's lines must be in: its own, or English where the sandbox, which does not know it, has
+/// written them.
+pub fn must_speak<'l>(mode: Mode, language: &'l str, layers: &Layers) -> &'l str {
+    let may_be_english = mode == Mode::Test && !writes(language);
+    if may_be_english && !consistency::reads_as(layers, language) { "en" } else { language }
 }
 
 /// The languages that the sandbox writes, ISO-639-1.
