@@ -2,11 +2,13 @@
 
 use std::{env, error::Error, fs, path::Path};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
     "pipelines/default.yaml",
     "pipelines/fast.yaml",
     "pipelines/strict-audit.yaml",
+    "pipelines/refine.yaml",
     "moderation/policy.yaml",
+    "card/phrases.yaml",
 ];
 
 const LANGUAGES: &str = "drift/languages";

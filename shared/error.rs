@@ -64,8 +64,8 @@ codes! {
     RunNotReplayable = 409 "run.not_replayable" "conflict" false "The run has not ended yet, or its recordings have aged out.";
     ConversationBusy = 409 "conversation.busy" "conflict" true "Another turn of the conversation is in flight.";
     FieldInUse = 409 "schema.field_in_use" "conflict" false "Personas still use the custom field.";
-    PreconditionFailed = 412 "request.precondition_failed" "conflict" false "If-Match names an older version.";
-    PayloadTooLarge = 413 "request.payload_too_large" "invalid_request" false "The body is over 256 KiB.";
+    PreconditionFailed = 412 "request.precondition_failed" "conflict" false "If-Match names an older version, or the persona was edited while it was edited or refined.";
+    PayloadTooLarge = 413 "request.payload_too_large" "invalid_request" false "The body is over 256 KiB, or the persona would be over 300 KB.";
     UnsupportedMediaType = 415 "request.unsupported_media_type" "invalid_request" false "The body is of a media type that the route does not read.";
     SchemaViolation = 422 "persona.schema_violation" "consistency" false "The cross-layer consistency check failed; each violation stands in details.";
     RateLimitExceeded = 429 "rate_limit.exceeded" "rate_limit" true "Too many requests; Retry-After says when to try again.";

@@ -73,7 +73,12 @@ fn operation(route: &Route) -> Value {
     });
     if let Some(body) = route.body {
         let schema = schemas::reference(&schemas::name_of(body));
-        made["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
+        let named = schemas::media_types_of(body);
+        let content = named.into_iter().map(|media| match media.as_str() {
+            "image/png" => (media, json!({})),
+            _ => (media, json!({"schema": schema})),
+        });
+        made["requestBody"] = json!({"required": true, "content": content.collect::<Map<_, _>>()});
     }
     made["responses"] = responses(route).into();
     made
@@ -169,7 +174,7 @@ fn body_schema(form: Form) -> Value {
 fn headers_answered(status: u16, form: Form) -> Map<String, Value> {
     let location =
         (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
-    let tagged = matches!(form, Form::Object("persona") | Form::Yaml("persona")).then_some("ETag");
+    let tagged = matches!(form, Form::Object("persona" | "card") | Form::Yaml("persona")).then_some("ETag");
     headers(location.into_iter().chain(tagged))
 }
 

@@ -8,6 +8,7 @@ use crate::{Form, ROUTES};
 /// Files below shared/schemas that the document holds, besides layers and bodies of requests.
 const FILES: &[(&str, &str)] = &[
     ("objects/persona.json", include_str!("../../shared/schemas/objects/persona.json")),
+    ("objects/persona_version.json", include_str!("../../shared/schemas/objects/persona_version.json")),
     ("objects/run.json", include_str!("../../shared/schemas/objects/run.json")),
     ("objects/event.json", include_str!("../../shared/schemas/objects/event.json")),
     ("objects/diff.json", include_str!("../../shared/schemas/objects/diff.json")),
@@ -19,6 +20,7 @@ const FILES: &[(&str, &str)] = &[
     ("objects/drift.json", include_str!("../../shared/schemas/objects/drift.json")),
     ("objects/drift_series.json", include_str!("../../shared/schemas/objects/drift_series.json")),
     ("objects/tool.json", include_str!("../../shared/schemas/objects/tool.json")),
+    ("objects/card.json", include_str!("../../shared/schemas/objects/card.json")),
     ("objects/deletion.json", include_str!("../../shared/schemas/objects/deletion.json")),
     ("objects/chat_completion.json", include_str!("../../shared/schemas/objects/chat_completion.json")),
     ("objects/embeddings.json", include_str!("../../shared/schemas/objects/embeddings.json")),
@@ -64,6 +66,13 @@ pub(super) fn reference(name: &str) -> Value {
 /// The title of a schema, which for a request's body is its component's name.
 pub(super) fn name_of(text: &str) -> String {
     parsed(text)["title"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The media types that a body is read in.
+pub(super) fn media_types_of(text: &str) -> Vec<String> {
+    let named = parsed(text)["x-media-types"].as_array().cloned().unwrap_or_default();
+    let named: Vec<String> = named.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    if named.is_empty() { vec!["application/json".to_owned()] } else { named }
 }
 
 /// `run_diff` as `RunDiff`.

@@ -22,8 +22,14 @@ pub(crate) async fn find(
     } else {
         store.persona_id_of_slug(caller.tenant(), name).await?.ok_or_else(unknown)?
     };
-    let entry = store.persona(caller.tenant(), id, version).await?;
-    entry.filter(|entry| may_see(caller, entry)).ok_or_else(unknown)
+    let Some(version) = version else {
+        let entry = store.persona(caller.tenant(), id, None).await?;
+        return entry.filter(|entry| may_see(caller, entry)).ok_or_else(unknown);
+    };
+    // Who may see an older version is said by the current one; and none outlives the persona.
+    let found = store.persona_and_version(caller.tenant(), id, version).await?;
+    let (current, wanted) = found.filter(|(current, _)| may_see(caller, current)).ok_or_else(unknown)?;
+    if version == current.version { Ok(current) } else { wanted.ok_or_else(unknown) }
 }
 
 /// `private` is for the creating key and admin keys; all else for the whole workspace.

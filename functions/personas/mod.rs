@@ -3,5 +3,12 @@
 pub mod access;
 pub mod create;
 pub mod delete;
+pub(crate) mod editing;
+pub mod export;
 pub mod get;
+pub mod import;
 pub mod list;
+pub mod patch;
+pub mod refine;
+pub mod update;
+pub mod versions;

@@ -203,22 +203,18 @@ fn parse_body<B: DeserializeOwned>(route: &Route, request: &Request) -> Result<B
         // `null` is what a route without a body is given: `()`.
         return serde_json::from_value(Value::Null).map_err(Error::internal);
     };
-    media_type(request.headers())?;
+    let schema = parsed_schema(schema)?;
+    let form = BodyForm::of(schema, request.headers())?;
     let bytes: &[u8] = request.body();
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Error::new(Code::RequestInvalid, "The body is empty. Send a JSON object."));
+        return Err(Error::new(Code::RequestInvalid, "The body is empty. Send an object."));
     }
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        Error::new(
-            Code::RequestInvalid,
-            format!(
-                "The body is not JSON: line {}, column {}. Send a JSON object.",
-                error.line(),
-                error.column()
-            ),
-        )
-    })?;
-    let problems = persona::persona::schema::validate_with(parsed_schema(schema)?, "", &value);
+    let value = form.read(bytes)?;
+    if schema["x-checked-with"].is_string() {
+        // The route tells these problems together with those that it finds beside what is kept.
+        return serde_json::from_value(value).map_err(Error::internal);
+    }
+    let problems = persona::persona::schema::validate_with(schema, "", &value);
     if let Some(first) = problems.first() {
         let param = first.pointer.trim_start_matches('/').replace('/', ".");
         let mut error = Error::new(Code::RequestInvalid, first.message.clone());
@@ -241,19 +237,86 @@ fn parsed_schema(text: &str) -> Result<&'static Value> {
     Ok(SCHEMA.get_or_init(|| schema))
 }
 
-/// JSON under its own name, or as curl's `-d` labels it; anything else is 415.
-fn media_type(headers: &HeaderMap) -> Result<()> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let text = value.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let known = ["application/json", "text/plain", "application/x-www-form-urlencoded", ""];
-    if known.contains(&essence.as_str()) || essence.ends_with("+json") {
+/// How a body is written. A route whose schema has `x-media-types` reads those; any other reads JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyForm {
+    Json,
+    Yaml,
+    /// A picture that carries a character card.
+    Picture,
+}
+
+impl BodyForm {
+    /// JSON under its own name, or as curl's `-d` labels it, and what else the schema names; anything else is 415.
+    fn of(schema: &Value, headers: &HeaderMap) -> Result<Self> {
+        let more: Vec<&str> =
+            schema["x-media-types"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(Self::Json) };
+        let text = value.to_str().unwrap_or_default();
+        let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let json = ["application/json", "text/plain", "application/x-www-form-urlencoded", ""];
+        match essence.as_str() {
+            yaml if is_yaml(yaml) && more.contains(&YAML) => Ok(Self::Yaml),
+            PICTURE if more.contains(&PICTURE) => Ok(Self::Picture),
+            text if json.contains(&text) || text.ends_with("+json") => Ok(Self::Json),
+            _ => {
+                let known = if more.is_empty() { "application/json".to_owned() } else { more.join(" or ") };
+                Err(Error::new(
+                    Code::UnsupportedMediaType,
+                    format!("\"{}\" is not read here. Send Content-Type: {known}.", shortened(text)),
+                ))
+            }
+        }
+    }
+
+    fn read(self, bytes: &[u8]) -> Result<Value> {
+        match self {
+            Self::Json => serde_json::from_slice(bytes).map_err(|error| {
+                let (line, column) = (error.line(), error.column());
+                let message =
+                    format!("The body is not JSON: line {line}, column {column}. Send a JSON object.");
+                Error::new(Code::RequestInvalid, message)
+            }),
+            Self::Picture => persona::card::png::card(bytes),
+            Self::Yaml => {
+                let text = std::str::from_utf8(bytes).map_err(|error| {
+                    let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                    let line = before.split(|byte| *byte == b'\n').count();
+                    Error::new(Code::RequestInvalid, format!("The body is not UTF-8: line {line}."))
+                })?;
+                persona::persona::yaml::from_yaml(text)
+            }
+        }
+    }
+}
+
+const YAML: &str = "application/yaml";
+const PICTURE: &str = "image/png";
+/// Bodies above this are 413.
+const BYTES_MOST: usize = 256 * 1024;
+/// Pictures above this are; nothing but the card in them is kept, and that is held to the same as any other body.
+const PICTURE_BYTES_MOST: usize = 4 * 1024 * 1024;
+
+/// Refuses a body that is larger than the route reads of its kind.
+pub(super) fn sized(route: &Route, request: &Request) -> Result<()> {
+    let kind =
+        request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let reads_pictures = route.body.is_some_and(|schema| schema.contains(PICTURE));
+    let is_picture = kind.trim().to_ascii_lowercase().starts_with(PICTURE) && reads_pictures;
+    let most = if is_picture { PICTURE_BYTES_MOST } else { BYTES_MOST };
+    let bytes = request.body().len();
+    if bytes <= most {
         return Ok(());
     }
     Err(Error::new(
-        Code::UnsupportedMediaType,
-        format!("\"{}\" is not read here. Send Content-Type: application/json.", shortened(text)),
+        Code::PayloadTooLarge,
+        format!("The body has {bytes} bytes; at most {most} are read. Send less."),
     ))
+}
+
+/// YAML by its name, or by those that it had before it was registered.
+fn is_yaml(essence: &str) -> bool {
+    [YAML, "text/yaml", "application/x-yaml", "text/x-yaml"].contains(&essence)
 }
 
 /// 406 unless `Accept`, where it is sent, allows a form that the route has. Errors are JSON whatever it says.

@@ -30,9 +30,6 @@ use tracing::{Instrument, Span, field};
 
 use crate::{Route, openai};
 
-/// Bodies above this are 413.
-const BODY_MOST: usize = 256 * 1024;
-
 /// Serves one route until the process ends.
 pub async fn route<B, H, F>(route: &'static Route, handle: H) -> std::result::Result<(), lambda_http::Error>
 where
@@ -128,12 +125,7 @@ async fn prepare<B: DeserializeOwned>(
     named_workspace(request.headers(), &caller)?;
     caller.require(route.scope)?;
     api_version(request.headers())?;
-    if request.body().len() > BODY_MOST {
-        return Err(Error::new(
-            Code::PayloadTooLarge,
-            format!("The body has {} bytes; at most {BODY_MOST} are read. Send less.", request.body().len()),
-        ));
-    }
+    call::sized(route, &request)?;
     Call::parse(route, caller, context.request_id, &request)
 }
 

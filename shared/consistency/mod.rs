@@ -21,6 +21,7 @@ pub use facts::{Age, Facts, merge};
 pub use judge::{Contradiction, Verified, verify};
 pub use mend::{Mended, mend};
 pub use normalise::normalise;
+pub use spoken::{language_of, reads_as};
 
 use crate::{
     error::{Code, Detail, Error},

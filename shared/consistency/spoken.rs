@@ -17,6 +17,11 @@ const LETTERS_FOR_LANGUAGE: usize = 80;
 /// The share of lines that must speak for the other language.
 const SHARE_OF_LINES: f64 = 0.6;
 
+/// Whether greeting and samples may be in a language; a doubt passes.
+pub fn reads_as(layers: &Layers, language: &str) -> bool {
+    self::language(layers, language).is_empty()
+}
+
 /// One decision over greeting and samples together; a doubt passes.
 pub(super) fn language(layers: &Layers, declared: &str) -> Vec<Violation> {
     let lines: Vec<&str> = spoken_lines(layers).collect();
@@ -240,6 +245,17 @@ fn english_share(text: &str) -> f64 {
         small += usize::from(SMALL.contains(&word));
     }
     small as f64 / count.max(1) as f64
+}
+
+/// The language that a text is surely in, ISO-639-1.
+pub fn language_of(text: &str) -> Option<&'static str> {
+    if text.chars().filter(|c| c.is_alphabetic()).count() < LETTERS_FOR_SCRIPT {
+        return None;
+    }
+    let found = Detector::with_denylist(UNSURE.to_vec()).detect(text).filter(whatlang::Info::is_reliable)?;
+    // Several codes mean the same to the detector; of those, the more spoken one.
+    let spoken = |code: &&str| !["bs", "gl", "ms", "nn", "no"].contains(code);
+    crate::persona::language::codes().filter(spoken).find(|code| detectable(code) == Some(found.lang()))
 }
 
 fn detectable(language: &str) -> Option<Lang> {

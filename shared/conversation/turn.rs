@@ -421,6 +421,7 @@ impl Draft {
             message_id: Some(self.reply),
             slug: None,
             output_digest: None,
+            output_version: None,
             error: None,
             replay: None,
             trace_id: self.trace_id,

@@ -2,11 +2,13 @@
 
 pub mod diff;
 pub mod digest;
+pub mod document;
 pub mod fingerprint;
 pub mod language;
 mod layer;
 mod layers;
 pub mod schema;
+pub mod settings;
 pub mod slug;
 pub mod yaml;
 

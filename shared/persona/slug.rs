@@ -9,6 +9,11 @@ pub const PATTERN: &str = "^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$";
 
 const LONGEST: usize = 64;
 
+/// Whether a slug would hide behind a path of the API, such as `POST /v1/personas/import`.
+pub fn is_reserved(text: &str) -> bool {
+    text == "import"
+}
+
 /// Letters that no decomposition leads to ASCII: Latin ones, then Cyrillic and Greek as commonly romanised.
 const LETTERS: &[(char, &str)] = &[
     ('ı', "i"),
@@ -126,6 +131,20 @@ pub fn slugify(name: &str, id: PersonaId) -> String {
 pub fn numbered(slug: &str, number: u32) -> String {
     let suffix = format!("-{number}");
     format!("{}{suffix}", clipped(slug, LONGEST - suffix.len()))
+}
+
+/// How many of a persona's namesakes get a number in their slug.
+const NUMBERED: u32 = 3;
+
+/// The slugs that a name may get, best first. The last has part of the id: it is unique without a search that grows with
+/// the number of namesakes.
+pub fn candidates(name: &str, id: PersonaId) -> Vec<String> {
+    let base = slugify(name, id);
+    let mut slugs = vec![base.clone()];
+    slugs.extend((2..=NUMBERED).map(|number| numbered(&base, number)));
+    slugs.push(format!("{}-{}", clipped(&base, 50), tail(id)));
+    slugs.retain(|slug| !is_reserved(slug));
+    slugs
 }
 
 /// Apostrophes join, any other sign parts.

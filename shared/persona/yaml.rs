@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// The YAML form of a document.
 ///
@@ -13,12 +13,24 @@ pub fn to_yaml(document: &Value) -> Result<String> {
     serde_saphyr::to_string(document).map_err(|error| Error::internal(error.to_string()))
 }
 
-/// The document that a YAML text holds. Words are read as YAML 1.2 has them: `no` and `007` are texts.
+/// The document that a YAML text holds. Words are read as YAML 1.2 has them: `no` and `007` are texts. What is written
+/// to exhaust its reader (aliases of aliases, deep nesting, a flood of nodes) ends where it passes the bounds here.
 ///
 /// # Errors
-/// `request.invalid` that says where the text is not YAML.
+/// `request.invalid` that says where the text is not YAML: line and column.
 pub fn from_yaml(text: &str) -> Result<Value> {
     let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: 1,
+            max_depth: 128,
+            max_nodes: 20_000,
+            max_events: 60_000,
+            max_anchors: 200,
+            max_aliases: 200,
+            max_recorded_anchor_events: 20_000,
+            max_recorded_anchor_bytes: 512 * 1024,
+            max_total_scalar_bytes: 512 * 1024,
+        },
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
@@ -26,8 +38,16 @@ pub fn from_yaml(text: &str) -> Result<Value> {
         merge_keys: serde_saphyr::options::MergeKeyPolicy::AsOrdinary,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| Error::invalid("", format!("The body is not YAML that can be read: {error}.")))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let place = error.location().map_or_else(
+            || "at its end".to_owned(),
+            |place| format!("line {}, column {}", place.line(), place.column()),
+        );
+        let why = error.to_string();
+        let why = why.lines().next().unwrap_or_default();
+        let message = format!("The body is not YAML that can be read, {place}: {why}.");
+        Error::new(Code::RequestInvalid, message)
+    })
 }
 
 #[cfg(test)]
@@ -125,6 +145,32 @@ mod tests {
     fn what_is_no_yaml_is_a_callers_error() {
         for text in ["a: [1", "a: 1\na: 2", "a: .inf", "a: 1\n---\nb: 2"] {
             assert_eq!(from_yaml(text).unwrap_err().code, crate::error::Code::RequestInvalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_would_exhaust_its_reader_is_refused_with_its_place() {
+        let bomb: String = (1..12).fold("a0: &a0 [lol]\n".to_owned(), |text, n| {
+            let last = n - 1;
+            text + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{last}"); 9].join(", "))
+        });
+        let nested = format!("a: {}{}", "[".repeat(200), "]".repeat(200));
+        let indented = (0..200).fold(String::new(), |text, n| text + &" ".repeat(n) + "a:\n");
+        let flood = format!("a: [{}]", vec!["1"; 30_000].join(","));
+        let documents = "a: 1\n---\n".repeat(50);
+        let alias = "a: *nobody".to_owned();
+        let itself = "a: &a [*a]".to_owned();
+        for text in [bomb, nested, indented, flood, documents, alias, itself] {
+            let begun = std::time::Instant::now();
+            let error = from_yaml(&text).unwrap_err();
+            let start: String = text.chars().take(40).collect();
+            assert!(
+                error.message.contains(" line ") && error.message.contains(", column "),
+                "{start}: {}",
+                error.message
+            );
+            assert!(error.message.len() < 400 && !error.message.contains('\n'), "{start}: {}", error.message);
+            assert!(begun.elapsed().as_secs() < 2, "{start}");
         }
     }
 

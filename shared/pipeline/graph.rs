@@ -70,6 +70,7 @@ pub(super) fn problems(steps: &[Step]) -> Vec<Detail> {
     for (at, step) in steps.iter().enumerate() {
         problems.extend(step_problems(at, step));
     }
+    problems.extend(purpose_problems(steps));
     problems.extend(layer_problems(steps));
     problems.extend(once_problems(steps));
     if problems.is_empty() {
@@ -154,7 +155,7 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
             wrong("kind", format!("A step of kind {} has no schema.", step.kind));
         }
     }
-    let names_layers = matches!(step.kind, Kind::Draft | Kind::Audit | Kind::Revise);
+    let names_layers = matches!(step.kind, Kind::Draft | Kind::Rewrite | Kind::Audit | Kind::Revise);
     if names_layers && step.layers.is_empty() {
         wrong("layers", format!("A step of kind {} names its layers.", step.kind));
     }
@@ -165,22 +166,46 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
         None => true,
         Some(When::Violations) => step.kind == Kind::Repair,
         Some(When::Findings) => step.kind == Kind::Revise,
+        Some(When::Planned) => step.kind == Kind::Rewrite,
     };
     if !fits {
-        wrong("when", "violations goes with a repair, findings with a revise.".to_owned());
+        wrong(
+            "when",
+            "violations goes with a repair, findings with a revise, planned with a rewrite.".to_owned(),
+        );
     }
     problems
 }
 
+/// Whether these steps edit a finished persona.
+fn refines(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step.kind, Kind::Plan | Kind::Rewrite))
+}
+
+/// A pipeline makes personas or edits them: the kinds of the one have no place in the other.
+fn purpose_problems(steps: &[Step]) -> Vec<Detail> {
+    let refines = refines(steps);
+    let stranger = |kind: Kind| match kind {
+        Kind::IntentParse | Kind::Draft | Kind::Audit | Kind::Revise => refines,
+        _ => false,
+    };
+    let wrong = |(at, step): (usize, &Step)| {
+        let message = format!("A pipeline that edits personas has no step of kind {}.", step.kind);
+        stranger(step.kind).then(|| Detail::new(format!("/steps/{at}/kind"), message))
+    };
+    steps.iter().enumerate().filter_map(wrong).collect()
+}
+
 fn layer_problems(steps: &[Step]) -> Vec<Detail> {
     let mut problems = Vec::new();
+    let (kind, verb) = if refines(steps) { (Kind::Rewrite, "rewritten") } else { (Kind::Draft, "drafted") };
     for layer in Layer::ALL {
-        let drafts = steps.iter().filter(|step| step.kind == Kind::Draft).flat_map(|step| &step.layers);
+        let drafts = steps.iter().filter(|step| step.kind == kind).flat_map(|step| &step.layers);
         match drafts.filter(|drafted| **drafted == layer).count() {
             1 => {}
-            0 => problems.push(Detail::new("/steps", format!("No step drafts the layer {layer}."))),
+            0 => problems.push(Detail::new("/steps", format!("No step {kind}s the layer {layer}."))),
             _ => {
-                problems.push(Detail::new("/steps", format!("The layer {layer} is drafted more than once.")));
+                problems.push(Detail::new("/steps", format!("The layer {layer} is {verb} more than once.")));
             }
         }
     }
@@ -189,7 +214,8 @@ fn layer_problems(steps: &[Step]) -> Vec<Detail> {
 
 fn once_problems(steps: &[Step]) -> Vec<Detail> {
     let mut problems = Vec::new();
-    for kind in [Kind::IntentParse, Kind::ConsistencyCheck, Kind::Repair, Kind::Finalize] {
+    let first = if refines(steps) { Kind::Plan } else { Kind::IntentParse };
+    for kind in [first, Kind::ConsistencyCheck, Kind::Repair, Kind::Finalize] {
         match steps.iter().filter(|step| step.kind == kind).count() {
             1 => {}
             0 => problems
@@ -233,9 +259,10 @@ fn must_precede(first: &Step, second: &Step) -> bool {
     let shares_layer = || first.layers.iter().any(|layer| second.layers.contains(layer));
     match (first.kind, second.kind) {
         (first, second) if first == second => false,
-        (Kind::IntentParse, _) | (_, Kind::Finalize) => true,
+        (Kind::IntentParse | Kind::Plan, _) | (_, Kind::Finalize) => true,
         (Kind::Draft, Kind::Audit | Kind::Revise) => shares_layer(),
-        (Kind::Draft | Kind::Revise, Kind::ConsistencyCheck) | (Kind::ConsistencyCheck, Kind::Repair) => true,
+        (Kind::Draft | Kind::Revise | Kind::Rewrite, Kind::ConsistencyCheck)
+        | (Kind::ConsistencyCheck, Kind::Repair) => true,
         _ => false,
     }
 }
@@ -364,6 +391,16 @@ mod tests {
         let told = told(&value);
         assert_eq!(told.len(), 4 + 4, "{told:#?}"); // the check, and finalize through it
         assert!(told[0].contains("\"consistency_check\" must come after \"history_draft\""));
+    }
+
+    #[test]
+    fn a_pipeline_that_edits_drafts_nothing() {
+        let mut steps = Pipeline::built_in("refine").unwrap().steps.clone();
+        steps[1].kind = Kind::Draft;
+        let problems = problems(&steps);
+        let told: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert!(told.contains(&"A pipeline that edits personas has no step of kind draft."), "{told:?}");
+        assert!(told.contains(&"No step rewrites the layer identity."), "{told:?}");
     }
 
     #[test]

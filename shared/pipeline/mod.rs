@@ -25,12 +25,15 @@ use crate::{
 
 /// The pipeline of a request that names none.
 pub const DEFAULT: &str = "default";
+/// The pipeline of a refinement that names none.
+pub const REFINE: &str = "refine";
 
 /// `pipelines/*.yaml`, as `build.rs` writes them.
-const BUILT_IN: [&str; 3] = [
+const BUILT_IN: [&str; 4] = [
     include_str!(concat!(env!("OUT_DIR"), "/default.json")),
     include_str!(concat!(env!("OUT_DIR"), "/fast.json")),
     include_str!(concat!(env!("OUT_DIR"), "/strict-audit.json")),
+    include_str!(concat!(env!("OUT_DIR"), "/refine.json")),
 ];
 
 /// What a step does.
@@ -39,8 +42,12 @@ const BUILT_IN: [&str; 3] = [
 pub enum Kind {
     /// Reads the facts that the brief fixes, and whether it asks for harm.
     IntentParse,
+    /// Reads an instruction: which layers of a finished persona it touches, and whether it asks for harm.
+    Plan,
     /// Writes layers.
     Draft,
+    /// Writes layers of a finished persona again, as an instruction asks; those that the plan names.
+    Rewrite,
     /// Reads layers and reports findings.
     Audit,
     /// Rewrites layers by an audit's findings.
@@ -58,7 +65,9 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::IntentParse => "intent_parse",
+            Self::Plan => "plan",
             Self::Draft => "draft",
+            Self::Rewrite => "rewrite",
             Self::Audit => "audit",
             Self::Revise => "revise",
             Self::ConsistencyCheck => "consistency_check",
@@ -69,7 +78,7 @@ impl Kind {
 
     /// Whether the step's answer is layers, keyed by their names.
     pub const fn writes_layers(self) -> bool {
-        matches!(self, Self::Draft | Self::Revise | Self::Repair)
+        matches!(self, Self::Draft | Self::Rewrite | Self::Revise | Self::Repair)
     }
 }
 
@@ -87,6 +96,8 @@ pub enum When {
     Violations,
     /// The audit that the step needs has findings.
     Findings,
+    /// The plan names one of the step's layers.
+    Planned,
 }
 
 /// One step of a pipeline.
@@ -100,7 +111,7 @@ pub struct Step {
     /// The steps that must end first.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// What it writes (draft, revise) or reads (audit); a repair learns it from the check.
+    /// What it writes (draft, revise, rewrite) or reads (audit); a repair learns it from the check.
     #[serde(default)]
     pub layers: Vec<Layer>,
     /// Which of the configured models answers; `None` where no model is called.
@@ -199,7 +210,7 @@ impl Pipeline {
         Self::all_built_in().iter().find(|pipeline| pipeline.name == name)
     }
 
-    /// `default`, `fast` and `strict-audit`.
+    /// `default`, `fast` and `strict-audit`, which make personas, and `refine`, which edits them.
     #[expect(clippy::panic, reason = "files of this crate; a test reads each of them")]
     pub fn all_built_in() -> &'static [Self] {
         static ALL: OnceLock<Vec<Pipeline>> = OnceLock::new();
@@ -218,14 +229,20 @@ impl Pipeline {
         self.steps.iter().find(|step| step.name == name)
     }
 
-    /// The one step of a kind that occurs once: `intent_parse`, `consistency_check`, `repair`, `finalize`.
+    /// Whether it edits a finished persona, and does not make one.
+    pub fn refines(&self) -> bool {
+        self.step_of_kind(Kind::Plan).is_some()
+    }
+
+    /// The one step of a kind that occurs once: `intent_parse`, `plan`, `consistency_check`, `repair`, `finalize`.
     pub fn step_of_kind(&self, kind: Kind) -> Option<&Step> {
         self.steps.iter().find(|step| step.kind == kind)
     }
 
-    /// The step that drafts `layer`.
+    /// The step that drafts `layer`, or rewrites it.
     pub fn drafted_by(&self, layer: Layer) -> Option<&Step> {
-        self.steps.iter().find(|step| step.kind == Kind::Draft && step.layers.contains(&layer))
+        let writes = |step: &&Step| matches!(step.kind, Kind::Draft | Kind::Rewrite);
+        self.steps.iter().filter(writes).find(|step| step.layers.contains(&layer))
     }
 }
 
@@ -259,9 +276,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_built_in_pipelines_are_valid_and_differ() {
+    fn the_built_in_pipelines_are_valid_and_differ() {
         let names: Vec<_> = Pipeline::all_built_in().iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["default", "fast", "strict-audit"]);
+        assert_eq!(names, ["default", "fast", "strict-audit", "refine"]);
+        let refining: Vec<_> = Pipeline::all_built_in().iter().filter(|p| p.refines()).collect();
+        assert_eq!(refining, [Pipeline::built_in(REFINE).unwrap()]);
         let default = Pipeline::built_in(DEFAULT).unwrap();
         assert_eq!(default.digest.len(), 64);
         assert_ne!(default.digest, Pipeline::built_in("fast").unwrap().digest);

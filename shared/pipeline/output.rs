@@ -14,6 +14,7 @@ use crate::{
 };
 
 const INTENT_PARSE: &str = include_str!("../schemas/steps/intent_parse.json");
+const REFINE_PLAN: &str = include_str!("../schemas/steps/refine_plan.json");
 const AUDIT: &str = include_str!("../schemas/steps/audit.json");
 const JUDGE: &str = include_str!("../schemas/steps/judge.json");
 
@@ -25,21 +26,23 @@ pub(super) fn schema_texts(step: &Step) -> Vec<(&'static str, &'static str)> {
     let of_layer = |layer: &Layer| (layer.as_str(), layer.schema_text());
     match step.kind {
         Kind::IntentParse => vec![("steps/intent_parse", INTENT_PARSE)],
+        Kind::Plan => vec![("steps/refine_plan", REFINE_PLAN)],
         Kind::Audit => vec![("steps/audit", AUDIT)],
         Kind::ConsistencyCheck if step.judge => vec![("steps/judge", JUDGE)],
         Kind::ConsistencyCheck | Kind::Finalize => Vec::new(),
-        Kind::Draft | Kind::Revise => step.layers.iter().map(of_layer).collect(),
+        Kind::Draft | Kind::Revise | Kind::Rewrite => step.layers.iter().map(of_layer).collect(),
         Kind::Repair => Layer::ALL.iter().map(of_layer).collect(),
     }
 }
 
 /// The full schema of an answer that is not layers.
 fn step_schema(kind: Kind) -> Option<&'static Value> {
-    static SCHEMAS: OnceLock<[Value; 3]> = OnceLock::new();
-    let [intent_parse, audit, judge] =
-        SCHEMAS.get_or_init(|| [INTENT_PARSE, AUDIT, JUDGE].map(schema::parsed));
+    static SCHEMAS: OnceLock<[Value; 4]> = OnceLock::new();
+    let [intent_parse, refine_plan, audit, judge] =
+        SCHEMAS.get_or_init(|| [INTENT_PARSE, REFINE_PLAN, AUDIT, JUDGE].map(schema::parsed));
     match kind {
         Kind::IntentParse => Some(intent_parse),
+        Kind::Plan => Some(refine_plan),
         Kind::Audit => Some(audit),
         Kind::ConsistencyCheck => Some(judge),
         _ => None,
@@ -91,6 +94,8 @@ pub(super) struct Settled<'a> {
     pub(super) facts: &'a Value,
     /// The finished layers.
     pub(super) persona: &'a Value,
+    /// Whether the layers at hand are finished too, and written again: they may keep what they have.
+    pub(super) rewritten: bool,
 }
 
 impl Settled<'_> {
@@ -120,6 +125,15 @@ pub(super) fn prompt_schema(kind: Kind, layers: &[Layer], settled: Settled<'_>) 
 /// A layer's schema as a model is given it.
 pub(super) fn layer_schema(layer: Layer, settled: Settled<'_>) -> Value {
     let mut slim = slim(layer.schema());
+    if settled.rewritten {
+        let current = &settled.persona[layer.as_str()];
+        make_room(&mut slim, layer.schema(), current);
+        let dated = current["timeline"].as_array().into_iter().flatten().any(|m| m.get("year").is_some());
+        if layer == Layer::History && !dated {
+            date_by_age(&mut slim["properties"]["timeline"]["items"], settled.oldest());
+        }
+        return slim;
+    }
     match layer {
         Layer::Identity => fix_identity(&mut slim["properties"], settled.facts),
         // One more than must remain, so that mending may drop one that contradicts.
@@ -133,6 +147,17 @@ pub(super) fn layer_schema(layer: Layer, settled: Settled<'_>) -> Value {
         _ => {}
     }
     slim
+}
+
+/// Lets each array have what it has now and one more, as far as its own schema goes.
+fn make_room(slim: &mut Value, full: &Value, current: &Value) {
+    if let (Some(items), Some(most)) = (current.as_array(), full["maxItems"].as_u64()) {
+        let near = slim["maxItems"].as_u64().unwrap_or(most);
+        slim["maxItems"] = most.min(near.max(items.len() as u64 + 1)).into();
+    }
+    for (name, field) in full["properties"].as_object().into_iter().flatten() {
+        make_room(&mut slim["properties"][name], field, &current[name]);
+    }
 }
 
 /// Asks for one property before all others: models write in the order of the schema.
@@ -284,7 +309,8 @@ mod tests {
     use super::*;
     use crate::persona::{Layers, layers_for_tests as persona};
 
-    const NOTHING: Settled<'static> = Settled { facts: &Value::Null, persona: &Value::Null };
+    const NOTHING: Settled<'static> =
+        Settled { facts: &Value::Null, persona: &Value::Null, rewritten: false };
 
     fn keywords_of<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
         for (keyword, value) in schema.as_object().into_iter().flatten() {
@@ -337,7 +363,7 @@ mod tests {
         let schema = prompt_schema(
             Kind::Draft,
             &[Layer::Identity, Layer::History],
-            Settled { facts: &facts, persona: &finished },
+            Settled { facts: &facts, persona: &finished, rewritten: false },
         );
         assert_eq!(schema["properties"]["identity"]["properties"]["name"]["enum"], json!(["Rosa Lind"]));
         assert_eq!(schema["properties"]["identity"]["properties"]["age"]["enum"], json!([60]));
@@ -350,10 +376,11 @@ mod tests {
     #[test]
     fn an_age_known_by_its_decade_becomes_bounds() {
         let facts = json!({"age": {"min": 50, "max": 59}});
-        let schema = layer_schema(Layer::Identity, Settled { facts: &facts, persona: &Value::Null });
+        let settled = Settled { facts: &facts, persona: &Value::Null, rewritten: false };
+        let schema = layer_schema(Layer::Identity, settled);
         let age = &schema["properties"]["age"];
         assert_eq!((&age["minimum"], &age["maximum"]), (&json!(50), &json!(59)));
-        assert_eq!(Settled { facts: &facts, persona: &Value::Null }.oldest(), Some(59));
+        assert_eq!(settled.oldest(), Some(59));
     }
 
     #[test]
@@ -370,6 +397,18 @@ mod tests {
         assert_eq!(schema::validate_with(&schema, "", &answer.clone().into()), []);
         assert_eq!(validate_output(Kind::Draft, &layers, &answer.into()), []);
         assert!(Layers::from_value(&persona).is_ok());
+    }
+
+    #[test]
+    fn a_layer_that_is_written_again_may_keep_what_it_has() {
+        let persona = persona();
+        let settled = Settled { facts: &Value::Null, persona: &persona, rewritten: true };
+        for layer in Layer::ALL {
+            let schema = layer_schema(layer, settled);
+            assert_eq!(schema::validate_with(&schema, "", &persona[layer.as_str()]), [], "{layer}");
+        }
+        assert_eq!(layer_schema(Layer::Relations, settled)["maxItems"], 3);
+        assert_eq!(layer_schema(Layer::Voice, settled)["properties"]["samples"]["maxItems"], 7);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod tests {
     use super::*;
     use crate::provider::{Completion, Failure};
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is a piece of a stream that can fail")]
     fn text(piece: &str) -> Result<Chunk, ProviderError> {
         Ok(Chunk::Text(piece.to_owned()))
     }

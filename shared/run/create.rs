@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    PipelineRef, Replay, ReplayMode, Run, RunKind, RunStatus, StepState,
-    engine::{is_language, step_order},
+    PipelineRef, Replay, ReplayMode, Run, RunKind, RunStatus, StepState, engine::step_order,
     events::EventBody,
 };
 use crate::{
@@ -19,12 +18,12 @@ use crate::{
     error::{Code, Detail, Error, Result},
     id::{PersonaId, RunId},
     key::{Caller, Mode, Plan},
-    persona::slug,
+    persona::{Layer, settings},
     pipeline::{self, Pipeline},
     provider::sandbox,
     queue::StepMessage,
     store::{
-        personas::Visibility,
+        personas::{PersonaEntry, Visibility},
         runs::{Ending, EventLog, Written},
     },
 };
@@ -100,47 +99,10 @@ impl CreatePersona {
                 format!("The intent has {length} characters; at most {INTENT_MOST} are allowed. Shorten it."),
             );
         }
-        if !is_language(&self.language) {
-            let shown: String = self.language.chars().take(20).collect();
-            add(
-                "/language",
-                format!(
-                    "\"{shown}\" is not an ISO-639-1 code. Use two lower-case letters, such as \"en\" or \"tr\"."
-                ),
-            );
-        }
-        for name in self.custom_fields.keys() {
-            let shown: String = name.chars().take(60).collect();
-            add(
-                &format!("/custom_fields/{}", name.replace('~', "~0").replace('/', "~1")),
-                format!(
-                    "The custom field \"{shown}\" is not registered. Register it through POST /v1/schema/fields, or leave it out."
-                ),
-            );
-        }
-        if let Some(slug) = &self.slug
-            && !slug::is_valid(slug)
-        {
-            let shown: String = slug.chars().take(80).collect();
-            add(
-                "/slug",
-                format!(
-                    "\"{shown}\" is not a slug. Use 1 to 64 lower-case letters, digits and inner hyphens."
-                ),
-            );
-        }
-        if self.metadata.len() > 50 {
-            add("/metadata", format!("metadata has {} pairs; at most 50 are allowed.", self.metadata.len()));
-        }
-        for (name, value) in &self.metadata {
-            if value.as_str().is_none_or(|text| text.len() > 2_000) || name.len() > 100 {
-                let shown: String = name.chars().take(60).collect();
-                add(
-                    &format!("/metadata/{}", name.replace('~', "~0").replace('/', "~1")),
-                    format!("\"{shown}\" is not a pair of strings (name up to 100 bytes, value up to 2000)."),
-                );
-            }
-        }
+        problems.extend(settings::language_problem(&self.language));
+        problems.extend(settings::custom_field_problems(&self.custom_fields));
+        problems.extend(self.slug.as_deref().and_then(settings::slug_problem));
+        problems.extend(settings::metadata_problems(&self.metadata, false));
         problems.extend(unfit_seed(self.seed, "/seed"));
         problems.extend(unfit_budget(self.budget_usd, "/budget_usd"));
         problems
@@ -167,7 +129,7 @@ pub async fn create(
         None if caller.plan >= Plan::Team => app.store().await.workspace(caller.tenant()).await?.pipeline,
         None => pipeline::DEFAULT.to_owned(),
     };
-    let pipeline = named(&name)?;
+    let pipeline = named(&name, false)?;
     let seed = body.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
     let budget = body.budget_usd.or_else(|| simulated_budget(caller.mode, &body.intent));
     let input = json!({
@@ -175,13 +137,96 @@ pub async fn create(
         "pipeline": pipeline.name, "seed": seed, "budget_usd": budget, "custom_fields": body.custom_fields,
         "slug": body.slug, "metadata": body.metadata,
     });
-    let draft = Draft { seed, budget, slug: body.slug, replay: None, trace_id };
+    let draft = Draft {
+        kind: RunKind::PersonaCreate,
+        persona: None,
+        seed,
+        budget,
+        slug: body.slug,
+        replay: None,
+        trace_id,
+    };
     begin(app, caller, pipeline, &input, draft).await
 }
 
-fn named(name: &str) -> Result<&'static Pipeline> {
-    Pipeline::built_in(name).ok_or_else(|| {
-        let known: Vec<_> = Pipeline::all_built_in().iter().map(|p| p.name.as_str()).collect();
+/// Body of `POST /v1/personas/{persona}/refine`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefinePersona {
+    /// What is to change, 1 to 4000 characters.
+    pub instruction: String,
+    /// The only layers that may change; all of them when absent.
+    #[serde(default)]
+    pub layers: Option<Vec<Layer>>,
+    /// Overrides the pipeline `refine`; Team plan and above.
+    #[serde(default)]
+    pub pipeline: Option<String>,
+    /// Reproducibility seed, 0 to 2^53 - 1; drawn when absent.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Hard cost cap.
+    #[serde(default)]
+    pub budget_usd: Option<Usd>,
+}
+
+impl RefinePersona {
+    fn check(&self) -> Result<()> {
+        let mut problems = Vec::new();
+        let length = self.instruction.trim().chars().count();
+        if length == 0 {
+            let message = "The instruction is empty. Say what is to change, in 1 to 4000 characters.";
+            problems.push(Detail::new("/instruction", message));
+        } else if length > INTENT_MOST {
+            let message = format!(
+                "The instruction has {length} characters; at most {INTENT_MOST} are allowed. Shorten it."
+            );
+            problems.push(Detail::new("/instruction", message));
+        }
+        Error::invalid_all(problems)
+    }
+}
+
+/// Begins a run that edits a persona by instruction: written and sent before this returns.
+pub async fn refine(
+    app: &App,
+    caller: &Caller,
+    persona: &PersonaEntry,
+    body: RefinePersona,
+    trace_id: Option<String>,
+) -> Result<Started> {
+    body.check()?;
+    if body.pipeline.is_some() {
+        caller.require_plan(Plan::Team, "pipeline")?;
+    }
+    let pipeline = named(body.pipeline.as_deref().unwrap_or(pipeline::REFINE), true)?;
+    let document = persona.document()?;
+    let kept = |layer: Layer| (layer.to_string(), document[layer.as_str()].clone());
+    let layers: Map<String, Value> = Layer::ALL.into_iter().map(kept).collect();
+    let seed = body.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
+    let budget = body.budget_usd.or_else(|| simulated_budget(caller.mode, &body.instruction));
+    let input = json!({
+        "instruction": body.instruction.trim(), "layers": body.layers, "language": persona.language,
+        "pipeline": pipeline.name, "seed": seed, "budget_usd": budget, "persona_version": persona.version,
+        "digest": document["lineage"]["digest"], "persona": layers,
+    });
+    let draft = Draft {
+        kind: RunKind::PersonaRefine,
+        persona: Some(persona.id),
+        seed,
+        budget,
+        slug: None,
+        replay: None,
+        trace_id,
+    };
+    begin(app, caller, pipeline, &input, draft).await
+}
+
+/// The pipeline of a name, among those that edit personas or those that make them.
+fn named(name: &str, refines: bool) -> Result<&'static Pipeline> {
+    let fitting = |pipeline: &&Pipeline| pipeline.refines() == refines;
+    Pipeline::built_in(name).filter(fitting).ok_or_else(|| {
+        let known = Pipeline::all_built_in().iter().filter(fitting);
+        let known: Vec<_> = known.map(|p| p.name.as_str()).collect();
         let shown: String = name.chars().take(60).collect();
         Error::invalid(
             "pipeline",
@@ -197,6 +242,9 @@ fn simulated_budget(mode: Mode, intent: &str) -> Option<Usd> {
 }
 
 struct Draft {
+    kind: RunKind,
+    /// The persona that it edits; one that it makes gets its id with the run.
+    persona: Option<PersonaId>,
     seed: u64,
     budget: Option<Usd>,
     slug: Option<String>,
@@ -214,7 +262,7 @@ async fn begin(
     let now = app.clock().timestamp();
     let run = Run {
         id: RunId::new(),
-        kind: RunKind::PersonaCreate,
+        kind: draft.kind,
         status: RunStatus::Queued,
         mode: caller.mode,
         pipeline: PipelineRef {
@@ -233,11 +281,12 @@ async fn begin(
             .iter()
             .map(|step| (step.name.clone(), StepState::pending(step.needs.clone())))
             .collect(),
-        persona_id: PersonaId::new(),
+        persona_id: draft.persona.unwrap_or_default(),
         conversation_id: None,
         message_id: None,
         slug: draft.slug,
         output_digest: None,
+        output_version: None,
         error: None,
         replay: draft.replay,
         trace_id: draft.trace_id,
@@ -348,6 +397,11 @@ pub async fn replay(
         )
         .with_run(of.id));
     }
+    let refines = of.kind == RunKind::PersonaRefine;
+    if refines && request.mode == ReplayMode::Fresh {
+        let message = "A refinement is replayed exactly or not at all. Use {\"mode\":\"exact\"}, or send its instruction again.";
+        return Err(Error::new(Code::RunNotReplayable, message).with_run(of.id));
+    }
     let data = app.store().await.run_data(caller.tenant(), of.id).await?;
     if data.input.is_null() {
         return Err(Error::new(Code::RunNotReplayable, "The run's recordings have aged out.").with_run(of.id));
@@ -370,8 +424,16 @@ pub async fn replay(
     }
     let started = if request.mode == ReplayMode::Exact {
         // The recordings of a replay are those of the run it repeated.
-        let pipeline = named(&of.pipeline.name)?;
-        let draft = Draft { seed: of.seed, budget: None, slug: None, replay: Some(replay), trace_id };
+        let pipeline = named(&of.pipeline.name, refines)?;
+        let draft = Draft {
+            kind: of.kind,
+            persona: refines.then_some(of.persona_id),
+            seed: of.seed,
+            budget: None,
+            slug: None,
+            replay: Some(replay),
+            trace_id,
+        };
         begin(app, caller, pipeline, &data.input, draft).await?
     } else {
         let changed = overridden(&data.input, of, overrides)?;
@@ -380,10 +442,18 @@ pub async fn replay(
         if name != of.pipeline.name {
             caller.require_plan(Plan::Team, "pipeline")?;
         }
-        let pipeline = named(&name)?;
+        let pipeline = named(&name, false)?;
         let (seed, budget) = (changed.seed.unwrap_or(of.seed), changed.budget_usd);
         let input = serde_json::to_value(&changed).map_err(Error::internal)?;
-        let draft = Draft { seed, budget, slug: None, replay: Some(replay), trace_id };
+        let draft = Draft {
+            kind: of.kind,
+            persona: None,
+            seed,
+            budget,
+            slug: None,
+            replay: Some(replay),
+            trace_id,
+        };
         begin(app, caller, pipeline, &input, draft).await?
     };
     Ok(Replayed::Started(Box::new(started)))

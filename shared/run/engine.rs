@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tracing::Instrument;
 
 use super::{
-    Run, StepStatus,
+    Run, RunKind, StepStatus,
     events::EventBody,
     ledger::{Halt, Ledger},
+    refining,
     step::{Outcome, Work},
 };
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
     config,
     error::{Code, Error, Result},
     id::RunId,
-    persona,
     pipeline::{Kind, Pipeline, json_stream::apply_delta},
     provider::{Exchange, Recording, Source},
     queue::{Queue, StepMessage},
@@ -189,6 +189,11 @@ impl<'a> Engine<'a> {
             self.begin(held, log),
         );
         let data: RunData = data?;
+        let mut sent = sent?;
+        if run.kind == RunKind::PersonaRefine {
+            // What the persona has already is as good as sent: a delta is a field that changes.
+            sent = refining::overlaid(refining::base(&data.input), &sent);
+        }
         let recording = source?;
         let source: &dyn Source = match &recording {
             Some(recording) => recording,
@@ -203,7 +208,7 @@ impl<'a> Engine<'a> {
             data: &data,
             log,
             ledger,
-            sent: sent?,
+            sent,
             unwritten: Vec::new(),
             source,
         };
@@ -424,9 +429,4 @@ pub(super) fn step_order(run: &Run) -> Vec<String> {
     Pipeline::built_in(&run.pipeline.name)
         .map(|pipeline| pipeline.steps.iter().map(|step| step.name.clone()).collect())
         .unwrap_or_default()
-}
-
-/// Whether `code` is a language this service knows, ISO-639-1.
-pub(super) fn is_language(code: &str) -> bool {
-    persona::language::name(code).is_some()
 }

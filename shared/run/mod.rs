@@ -4,12 +4,14 @@ mod create;
 mod engine;
 pub mod events;
 mod ledger;
+mod refining;
 mod step;
 mod tail;
 
 pub(crate) use create::SEED_MOST;
 pub use create::{
-    CreatePersona, Overrides, ReplayRequest, Replayed, Started, cancel, create, replay, wait_seconds,
+    CreatePersona, Overrides, RefinePersona, ReplayRequest, Replayed, Started, cancel, create, refine, replay,
+    wait_seconds,
 };
 pub use engine::{Engine, reap};
 pub use tail::Tail;
@@ -236,6 +238,9 @@ pub struct Run {
     /// Digest of the finished document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_digest: Option<String>,
+    /// Which version the finished document is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_version: Option<u64>,
     /// Why it failed, as JSON text (kept out of DynamoDB's type system).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -365,7 +370,8 @@ impl Run {
         if let Some(message) = self.message_id {
             return json!({"object": "message", "id": message, "digest": self.output_digest});
         }
-        json!({"object": "persona", "id": self.persona_id, "version": 1, "digest": self.output_digest})
+        let version = self.output_version.unwrap_or(1);
+        json!({"object": "persona", "id": self.persona_id, "version": version, "digest": self.output_digest})
     }
 }
 
@@ -415,6 +421,7 @@ mod tests {
             message_id: None,
             slug: None,
             output_digest: None,
+            output_version: None,
             error: None,
             replay: None,
             trace_id: None,

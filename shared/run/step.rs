@@ -1,21 +1,21 @@
 //! What each kind of step does between claim and commit.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    Run, StepStatus,
+    Run, RunKind, StepStatus,
     engine::Engine,
     events::EventBody,
     ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted, write_events},
+    refining,
 };
 use crate::{
     consistency::{self, Contradiction, Facts, Mended, Report, Subject, Terms},
     error::{Code, Detail, Error},
-    id::KeyId,
     key::Mode,
     moderation::{self, ModelOpinion, Opinions},
-    persona::{Fingerprint, Layer, Layers, digest, slug},
+    persona::{Fingerprint, Layer, Layers, digest, document, slug},
     pipeline::{
         Kind, Pipeline, Step, When, fitted,
         json_stream::{LayerStream, complete_json, deltas_between},
@@ -23,7 +23,7 @@ use crate::{
     },
     provider::{Ask, CompletionRequest, ModerationVerdict, Role, Sink, Source, sandbox},
     store::{
-        personas::{PersonaEntry, Visibility},
+        personas::{Edition, PersonaEntry, Visibility},
         runs::{EventLog, Held, RunData, RunResult},
     },
 };
@@ -57,11 +57,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    fn done(output: Value) -> Self {
+    pub(super) fn done(output: Value) -> Self {
         Self { status: StepStatus::Completed, output, events: Vec::new(), ending: None }
     }
 
-    fn skipped() -> Self {
+    pub(super) fn skipped() -> Self {
         Self { status: StepStatus::Skipped, output: json!({}), events: Vec::new(), ending: None }
     }
 }
@@ -71,7 +71,9 @@ impl Work<'_> {
     pub(super) async fn perform(&mut self) -> Result<Outcome, Halt> {
         let mut outcome = match self.step.kind {
             Kind::IntentParse => self.parse_intent().await,
+            Kind::Plan => self.plan().await,
             Kind::Draft => self.draft().await,
+            Kind::Rewrite => self.rewrite().await,
             Kind::Audit => self.audit().await,
             Kind::Revise => self.revise().await,
             Kind::ConsistencyCheck => self.check().await,
@@ -82,19 +84,29 @@ impl Work<'_> {
         Ok(outcome)
     }
 
-    fn text_of(&self, field: &str) -> &str {
+    pub(super) fn text_of(&self, field: &str) -> &str {
         self.data.input[field].as_str().unwrap_or_default()
+    }
+
+    /// What the caller said: the brief, or the instruction of a refinement.
+    fn said(&self) -> &str {
+        self.text_of(if self.refines() { "instruction" } else { "intent" })
+    }
+
+    pub(super) fn refines(&self) -> bool {
+        self.run.kind == RunKind::PersonaRefine
     }
 
     /// Whether the sandbox was asked to fail in this way; only in test mode.
     fn triggered(&self, trigger: sandbox::Trigger) -> bool {
-        self.run.mode == Mode::Test && sandbox::trigger(self.text_of("intent")) == Some(trigger)
+        self.run.mode == Mode::Test && sandbox::trigger(self.said()) == Some(trigger)
     }
 
     /// The layers that the steps before this one wrote; the later step in the pipeline's order wins. A sibling that
     /// happens to have ended already does not count: the prompt must not depend on who was faster.
+    /// A refinement begins with the layers of the persona.
     fn layers_so_far(&self) -> Value {
-        let mut layers = json!({});
+        let mut layers = refining::base(&self.data.input);
         let before = self.pipeline.ancestors(&self.step.name);
         let writers = self.pipeline.steps.iter().filter(|step| step.kind.writes_layers());
         for step in writers.filter(|step| before.contains(step.name.as_str())) {
@@ -106,22 +118,32 @@ impl Work<'_> {
         layers
     }
 
-    fn inputs(&self, layers: &[Layer]) -> Value {
+    pub(super) fn inputs(&self, layers: &[Layer]) -> Value {
         let parsed =
             self.pipeline.step_of_kind(Kind::IntentParse).and_then(|step| self.data.outputs.get(&step.name));
-        json!({
+        let mut inputs = json!({
             "step": self.step.name,
             "layers": layers,
-            "intent": self.text_of("intent"),
+            "intent": self.said(),
             "language": self.text_of("language"),
             "seed": self.run.seed,
             "facts": parsed.map_or(json!({}), |output| output["facts"].clone()),
             "requirements": parsed.map_or(json!([]), |output| output["requirements"].clone()),
             "persona": self.layers_so_far(),
-        })
+        });
+        if self.refines() {
+            inputs["instruction"] = self.said().into();
+            inputs["allowed"] = json!(refining::allowed(&self.data.input));
+            inputs["before"] = refining::base(&self.data.input);
+        }
+        inputs
     }
 
-    async fn ask(&mut self, mut request: CompletionRequest, layers: &[Layer]) -> Result<Value, Halt> {
+    pub(super) async fn ask(
+        &mut self,
+        mut request: CompletionRequest,
+        layers: &[Layer],
+    ) -> Result<Value, Halt> {
         if !self.source.offers(request.role) {
             request.role = fallback_role(request.role);
         }
@@ -172,24 +194,35 @@ impl Work<'_> {
     }
 
     async fn parse_intent(&mut self) -> Result<Outcome, Halt> {
-        let intent = self.text_of("intent").to_owned();
-        // What the rules block needs no model's opinion.
-        refuse_blocked(&moderation::gate(&intent, &Opinions::default()))?;
-        let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
-        let answered = self.ask(request, &[]).await?;
+        let intent = self.said().to_owned();
+        let (answered, decision) = self.gated(&intent, "intent").await?;
         let harm = answered["harm"].as_str().unwrap_or("none");
-        let asked = self.ledger.last_asked();
-        let vendor = self.vendor_verdict(&intent).await?;
-        let opinions =
-            Opinions { model: Some(ModelOpinion { model: &asked, harm }), vendor: vendor.as_ref() };
-        let decision = moderation::gate(&intent, &opinions);
-        refuse_blocked(&decision)?;
         let told: Facts = serde_json::from_value(answered["facts"].clone()).map_err(Error::internal)?;
         let facts = consistency::merge(&intent, &consistency::facts_from_brief(&intent), &told);
         let requirements = requirements(&answered["requirements"]);
         Ok(Outcome::done(
             json!({"facts": facts, "requirements": requirements, "harm": harm, "moderation": decision}),
         ))
+    }
+
+    /// The answer of the step that reads what the caller said, once nothing blocks that: rules, the model, the vendor.
+    pub(super) async fn gated(
+        &mut self,
+        said: &str,
+        param: &str,
+    ) -> Result<(Value, moderation::Decision), Halt> {
+        // What the rules block needs no model's opinion.
+        refuse_blocked(&moderation::gate(said, &Opinions::default()), param)?;
+        let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
+        let answered = self.ask(request, &[]).await?;
+        let harm = answered["harm"].as_str().unwrap_or("none");
+        let asked = self.ledger.last_asked();
+        let vendor = self.vendor_verdict(said).await?;
+        let opinions =
+            Opinions { model: Some(ModelOpinion { model: &asked, harm }), vendor: vendor.as_ref() };
+        let decision = moderation::gate(said, &opinions);
+        refuse_blocked(&decision, param)?;
+        Ok((answered, decision))
     }
 
     /// The provider's moderation, where that role is configured; its outage does not stop a run, the rules remain.
@@ -270,18 +303,28 @@ impl Work<'_> {
             )
         })?;
         consistency::normalise(&mut whole);
+        if self.refines() {
+            let written = self.written();
+            whole = refining::restored(whole, layers, |layer| written.contains(&layer));
+        }
         Ok(whole)
+    }
+
+    /// The layers that steps before this one have written.
+    pub(super) fn written(&self) -> Vec<Layer> {
+        let before = self.pipeline.ancestors(&self.step.name);
+        let outputs = self.data.outputs.iter().filter(|(step, _)| before.contains(step.as_str()));
+        let layers = outputs.filter_map(|(_, output)| output["layers"].as_object()).flatten();
+        layers.filter_map(|(layer, _)| layer.parse().ok()).collect()
     }
 
     fn report(&self, layers: &Layers) -> Report {
         let facts = self.facts();
-        consistency::check(&Subject { layers, terms: self.terms(&facts) })
+        consistency::check(&Subject { layers, terms: self.terms(&facts, layers) })
     }
 
-    fn terms<'f>(&'f self, facts: &'f Facts) -> Terms<'f> {
-        let language = self.text_of("language");
-        // The sandbox writes English where it does not know the language, and says so in its documentation.
-        let spoken = if self.run.mode == Mode::Test && !sandbox::writes(language) { "en" } else { language };
+    fn terms<'f>(&'f self, facts: &'f Facts, layers: &Layers) -> Terms<'f> {
+        let spoken = sandbox::must_speak(self.run.mode, self.text_of("language"), layers);
         Terms { language: spoken, facts, custom_fields: &[], now_year: self.engine.year_of(self.run) }
     }
 
@@ -321,25 +364,45 @@ impl Work<'_> {
     }
 
     /// Makes the rules hold where a small change does: a word struck from a list, a namesake left out.
+    /// In a refinement, only in layers that may change.
     fn mend(&self, layers: &mut Layers) -> Vec<Mended> {
         // The documented trigger of this failure must fail.
         if self.triggered(sandbox::Trigger::SchemaViolation) {
             return Vec::new();
         }
         let facts = self.facts();
-        consistency::mend(layers, &self.terms(&facts))
+        let before = layers.to_value();
+        let mended = {
+            let terms = self.terms(&facts, layers);
+            consistency::mend(layers, &terms)
+        };
+        if self.refines() {
+            let allowed = refining::allowed(&self.data.input);
+            *layers = refining::restored(layers.clone(), &before, |layer| allowed.contains(&layer));
+        }
+        mended
     }
 
     /// Small changes first; what they do not mend, the model writes again, once; what remains fails the run.
     async fn repair(&mut self) -> Result<Outcome, Halt> {
-        let mut layers = self.whole(&self.layers_so_far())?;
+        let before = self.layers_so_far();
+        let mut layers = self.whole(&before)?;
         if self.judged(self.report(&layers), &layers)?.passed() {
             return Ok(Outcome::skipped());
         }
         let mut mended = self.mend(&mut layers);
         let mut report = self.judged(self.report(&layers), &layers)?;
         if !report.passed() {
-            let violated = report.layers_to_repair();
+            let mut violated = report.layers_to_repair();
+            if self.refines() {
+                let allowed = refining::allowed(&self.data.input);
+                violated.retain(|layer| allowed.contains(layer));
+            }
+            if violated.is_empty()
+                && let Some(error) = report.error()
+            {
+                return Err(Halt::Failed(error));
+            }
             let mut inputs = self.inputs(&violated);
             inputs["violations"] = json!(report.details());
             inputs["persona"] = layers.to_value();
@@ -356,8 +419,15 @@ impl Work<'_> {
         if let Some(error) = report.error() {
             return Err(Halt::Failed(error));
         }
-        let mut outcome =
-            Outcome::done(json!({"layers": layers.to_value(), "mended": mended, "report": report}));
+        let changed: Map<String, Value> = layers
+            .to_value()
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(layer, value)| before[layer.as_str()] != **value)
+            .map(|(layer, value)| (layer.clone(), value.clone()))
+            .collect();
+        let mut outcome = Outcome::done(json!({"layers": changed, "mended": mended, "report": report}));
         outcome.events.push(EventBody::check_completed(report.score, &json!([])));
         Ok(outcome)
     }
@@ -375,22 +445,33 @@ impl Work<'_> {
         if self.run.is_exact_replay() {
             return Ok(self.replay_outcome(output_digest, events));
         }
+        if self.refines() {
+            return self.refined(layers, &report, output_digest, events).await;
+        }
         let entry = self.persona(&layers, &report, &output_digest).await?;
-        let writes = self.engine.store.new_persona_writes(&self.engine.tenant, &entry, self.run.id)?;
+        let document = entry.document()?;
+        let edition = self.edition(&Value::Null, &document);
+        let writes = self.engine.store.new_persona_writes(&self.engine.tenant, &entry, &edition)?;
         let ended = EventBody::run_completed(
             json!({"persona_id": entry.id, "total_cost_usd": total, "slug": entry.slug, "digest": output_digest}),
         );
         Ok(Outcome {
             status: StepStatus::Completed,
-            output: json!({"document": entry.document()?, "digest": output_digest}),
+            output: json!({"document": document, "digest": output_digest}),
             events,
-            ending: Some((RunResult { output_digest, replay_matches: None, writes }, ended)),
+            ending: Some((
+                RunResult { output_digest, output_version: Some(1), replay_matches: None, writes },
+                ended,
+            )),
         })
     }
 
     /// The deltas that make what was sent equal to what is kept.
     async fn reconciled(&mut self, layers: &Layers) -> Result<Vec<EventBody>, Halt> {
-        let (sent, last) = self.engine.sent_so_far(self.run.id).await?;
+        let (mut sent, last) = self.engine.sent_so_far(self.run.id).await?;
+        if self.refines() {
+            sent = refining::overlaid(refining::base(&self.data.input), &sent);
+        }
         // The end is written behind what was read here, or not at all.
         self.log.reach(last);
         let wanted = layers.to_value();
@@ -412,7 +493,12 @@ impl Work<'_> {
             output: json!({"digest": output_digest, "matches": matches}),
             events,
             ending: Some((
-                RunResult { output_digest, replay_matches: Some(matches), writes: Vec::new() },
+                RunResult {
+                    output_digest,
+                    output_version: None,
+                    replay_matches: Some(matches),
+                    writes: Vec::new(),
+                },
                 ended,
             )),
         }
@@ -454,40 +540,35 @@ impl Work<'_> {
         document["created_at"] = now.clone().into();
         document["updated_at"] = now.into();
         document["published_at"] = Value::Null;
-        let created_by: KeyId = run.created_by;
-        Ok(PersonaEntry {
-            id: run.persona_id,
-            slug,
-            visibility,
-            language,
-            search: format!("{} {}", layers.identity.name, layers.identity.summary).to_lowercase(),
-            created_by,
-            version: 1,
-            document: document.to_string(),
-        })
+        Ok(PersonaEntry::of(&document, run.created_by)?)
+    }
+
+    /// The record of the version that this run makes.
+    pub(super) fn edition(&self, before: &Value, after: &Value) -> Edition {
+        Edition {
+            version: after["version"].as_u64().unwrap_or(1),
+            created_by: self.run.created_by,
+            run_id: Some(self.run.id),
+            changed: document::changed_keys(before, after),
+            created_at: after["updated_at"].as_str().unwrap_or_default().to_owned(),
+        }
     }
 
     /// A slug from the name that no other persona of the workspace has; the transaction that writes it checks again.
     async fn free_slug(&self, name: &str) -> Result<String, Halt> {
-        let base = slug::slugify(name, self.run.persona_id);
-        for number in 1..=NUMBERED_SLUGS {
-            let tried = if number == 1 { base.clone() } else { slug::numbered(&base, number) };
-            if self.engine.store.slug_is_free(&self.engine.tenant, &tried, self.run.id).await? {
-                return Ok(tried);
+        let tried = slug::candidates(name, self.run.persona_id);
+        for slug in &tried {
+            if self.engine.store.slug_is_free(&self.engine.tenant, slug, self.run.persona_id).await? {
+                return Ok(slug.clone());
             }
         }
-        // Many namesakes: the id makes it unique, without a search that grows with their number.
-        let tail: String = self.run.persona_id.to_string().to_lowercase().chars().rev().take(8).collect();
-        Ok(format!("{}-{tail}", base.chars().take(50).collect::<String>()))
+        Ok(tried.last().cloned().unwrap_or_default())
     }
 }
 
-/// How many of the persona's namesakes get a number in their slug.
-const NUMBERED_SLUGS: u32 = 3;
-
 /// Fails the run over a decision that blocks, and keeps the decision.
-fn refuse_blocked(decision: &moderation::Decision) -> Result<(), Halt> {
-    match moderation::blocked(decision, "intent") {
+fn refuse_blocked(decision: &moderation::Decision, param: &str) -> Result<(), Halt> {
+    match moderation::blocked(decision, param) {
         Some(blocked) => Err(Halt::Refused(Box::new(blocked), json!({"moderation": decision}))),
         None => Ok(()),
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     Page, Refused, Store,
     conversations::latest_message_keys,
-    primary_key,
+    number, primary_key,
     runs::{delete, put},
     text, to_item,
 };
@@ -18,6 +18,7 @@ use crate::{
     conversation::Message,
     error::{Error, Result},
     id::{ConversationId, KeyId, PersonaId, RunId},
+    persona::{Layer, settings::EXTENSIONS},
     run::Run,
     tenant::Tenant,
 };
@@ -61,7 +62,77 @@ impl PersonaEntry {
     pub fn document(&self) -> Result<Value> {
         serde_json::from_str(&self.document).map_err(Error::internal)
     }
+
+    /// The entry of a document; what a list needs is read from it.
+    ///
+    /// # Errors
+    /// `internal.error` if it is no persona's.
+    pub fn of(document: &Value, created_by: KeyId) -> Result<Self> {
+        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        Ok(Self {
+            id: text("/id").parse().map_err(|_| Error::internal("a document without an id"))?,
+            slug: text("/slug").to_owned(),
+            visibility: serde_json::from_value(document["visibility"].clone()).map_err(Error::internal)?,
+            language: text("/language").to_owned(),
+            search: format!("{} {}", text("/identity/name"), text("/identity/summary")).to_lowercase(),
+            created_by,
+            version: document["version"].as_u64().unwrap_or(1),
+            document: document.to_string(),
+        })
+    }
+
+    /// The entry as lists show it: without what character cards have brought, which may be large.
+    fn listed(&self) -> Result<Self> {
+        let mut document = self.document()?;
+        if let Some(metadata) = document["metadata"].as_object_mut() {
+            metadata.shift_remove(EXTENSIONS);
+        }
+        Ok(Self { document: document.to_string(), ..self.clone() })
+    }
 }
+
+/// What is known of a version besides its document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Edition {
+    /// The version.
+    pub version: u64,
+    /// Whose key made it.
+    pub created_by: KeyId,
+    /// The run that made it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// The editable keys that differ from the version before; of the first version, all that it has.
+    pub changed: Vec<String>,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+impl Edition {
+    /// The object of a list of versions.
+    pub fn to_object(&self, persona: PersonaId) -> Value {
+        let is_layer = |key: &&String| key.parse::<Layer>().is_ok();
+        serde_json::json!({
+            "object": "persona.version", "persona_id": persona, "version": self.version,
+            "created_by": self.created_by, "run_id": self.run_id, "changed": self.changed,
+            "changed_layers": self.changed.iter().filter(is_layer).collect::<Vec<_>>(),
+            "created_at": self.created_at, "updated_at": self.created_at,
+        })
+    }
+}
+
+/// What came of an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// It is the current version now.
+    Yes,
+    /// The persona has been edited or deleted since it was read; nothing is written.
+    Overtaken,
+    /// Another persona has the slug; nothing is written.
+    SlugTaken,
+}
+
+/// Where in [`Store::edit_writes`] the slug is taken, if it is.
+const SLUG_PLACE: usize = 4;
 
 /// What a turn needs of a persona.
 #[derive(Debug, Default)]
@@ -114,11 +185,18 @@ impl VectorsItem {
 #[derive(Debug, Serialize, Deserialize)]
 struct SlugItem {
     persona_id: PersonaId,
-    run_id: RunId,
 }
 
 fn partition(tenant: &Tenant, persona: PersonaId) -> String {
     format!("WS#{}#PSN#{persona}", tenant.workspace())
+}
+
+fn editions_partition(tenant: &Tenant, persona: PersonaId) -> String {
+    format!("WS#{}#PSN#{persona}#VERSIONS", tenant.workspace())
+}
+
+fn edition_key(version: u64) -> String {
+    format!("{version:010}")
 }
 
 fn list_partition(tenant: &Tenant) -> String {
@@ -139,16 +217,16 @@ fn version_key(version: u64) -> String {
 
 /// Takes a slug for the persona that `run` makes; refused when another has it.
 pub(super) fn reserve_slug(tenant: &Tenant, slug: &str, run: &Run) -> Result<TransactWriteItem> {
-    slug_put(tenant, slug, run.persona_id, run.id)
+    slug_put(tenant, slug, run.persona_id)
 }
 
-fn slug_put(tenant: &Tenant, slug: &str, persona_id: PersonaId, run_id: RunId) -> Result<TransactWriteItem> {
-    let item = to_item(&slug_partition(tenant, slug), "SLUG", &SlugItem { persona_id, run_id })?;
+fn slug_put(tenant: &Tenant, slug: &str, persona_id: PersonaId) -> Result<TransactWriteItem> {
+    let item = to_item(&slug_partition(tenant, slug), "SLUG", &SlugItem { persona_id })?;
     let put = Put::builder()
         .table_name(Setting::PersonasTable.read()?)
         .set_item(Some(item))
-        .condition_expression("attribute_not_exists(pk) OR run_id = :run")
-        .expression_attribute_values(":run", text(run_id.to_string()))
+        .condition_expression("attribute_not_exists(pk) OR persona_id = :persona")
+        .expression_attribute_values(":persona", text(persona_id.to_string()))
         .build()
         .map_err(Error::internal)?;
     Ok(TransactWriteItem::builder().put(put).build())
@@ -156,38 +234,137 @@ fn slug_put(tenant: &Tenant, slug: &str, persona_id: PersonaId, run_id: RunId) -
 
 /// Gives a slug back when the run that reserved it ends without a persona.
 pub(super) fn release_slug(tenant: &Tenant, slug: &str, run: &Run) -> Result<TransactWriteItem> {
+    slug_delete(tenant, slug, run.persona_id)
+}
+
+fn slug_delete(tenant: &Tenant, slug: &str, persona_id: PersonaId) -> Result<TransactWriteItem> {
     delete(
         Delete::builder()
             .table_name(Setting::PersonasTable.read()?)
             .set_key(Some(primary_key(&slug_partition(tenant, slug), "SLUG")))
-            .condition_expression("attribute_not_exists(pk) OR run_id = :run")
-            .expression_attribute_values(":run", text(run.id.to_string())),
+            .condition_expression("attribute_not_exists(pk) OR persona_id = :persona")
+            .expression_attribute_values(":persona", text(persona_id.to_string())),
     )
 }
 
 impl Store {
-    /// The writes that bring a new persona into being; they belong into the transaction that ends its run.
+    /// The writes that bring a new persona into being; they belong into one transaction, that which ends its run where
+    /// a run makes it. The last one fails where another persona has the slug.
     pub fn new_persona_writes(
         &self,
         tenant: &Tenant,
         entry: &PersonaEntry,
-        run: RunId,
+        edition: &Edition,
     ) -> Result<Vec<TransactWriteItem>> {
         let table = Setting::PersonasTable.read()?;
         let pk = partition(tenant, entry.id);
+        let editions = editions_partition(tenant, entry.id);
         Ok(vec![
             put(&table, to_item(&pk, "DOC", entry)?)?,
             put(&table, to_item(&pk, &version_key(entry.version), entry)?)?,
-            put(&table, to_item(&list_partition(tenant), &entry.id.to_string(), entry)?)?,
-            slug_put(tenant, &entry.slug, entry.id, run)?,
+            put(&table, to_item(&list_partition(tenant), &entry.id.to_string(), &entry.listed()?)?)?,
+            put(&table, to_item(&editions, &edition_key(edition.version), edition)?)?,
+            slug_put(tenant, &entry.slug, entry.id)?,
         ])
     }
 
-    /// Whether a slug is free, or this run's own.
-    pub async fn slug_is_free(&self, tenant: &Tenant, slug: &str, run: RunId) -> Result<bool> {
-        let owner: Option<SlugItem> =
-            self.get(Setting::PersonasTable, &slug_partition(tenant, slug), "SLUG").await?;
-        Ok(owner.is_none_or(|owner| owner.run_id == run))
+    /// Writes a new persona that no run makes. `false` when another has the slug.
+    pub async fn create_persona(
+        &self,
+        tenant: &Tenant,
+        entry: &PersonaEntry,
+        edition: &Edition,
+    ) -> Result<bool> {
+        match self.transact(self.new_persona_writes(tenant, entry, edition)?).await {
+            Ok(()) => Ok(true),
+            Err(Refused::Conditions(_)) => Ok(false),
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    /// The writes that make `after` the version behind `before`; the first fails where `before` is not the current
+    /// version any more.
+    pub fn edit_writes(
+        &self,
+        tenant: &Tenant,
+        before: &PersonaEntry,
+        after: &PersonaEntry,
+        edition: &Edition,
+    ) -> Result<Vec<TransactWriteItem>> {
+        let table = Setting::PersonasTable.read()?;
+        let pk = partition(tenant, after.id);
+        let editions = editions_partition(tenant, after.id);
+        let current = Put::builder()
+            .table_name(&table)
+            .set_item(Some(to_item(&pk, "DOC", after)?))
+            .condition_expression("version = :before")
+            .expression_attribute_values(":before", number(before.version))
+            .build()
+            .map_err(Error::internal)?;
+        let mut writes = vec![
+            TransactWriteItem::builder().put(current).build(),
+            put(&table, to_item(&pk, &version_key(after.version), after)?)?,
+            put(&table, to_item(&list_partition(tenant), &after.id.to_string(), &after.listed()?)?)?,
+            put(&table, to_item(&editions, &edition_key(edition.version), edition)?)?,
+        ];
+        if before.slug != after.slug {
+            writes.push(slug_put(tenant, &after.slug, after.id)?);
+            writes.push(slug_delete(tenant, &before.slug, after.id)?);
+        }
+        Ok(writes)
+    }
+
+    /// Makes `after` the version behind `before`, all or nothing.
+    pub async fn edit_persona(
+        &self,
+        tenant: &Tenant,
+        before: &PersonaEntry,
+        after: &PersonaEntry,
+        edition: &Edition,
+    ) -> Result<Edited> {
+        match self.transact(self.edit_writes(tenant, before, after, edition)?).await {
+            Ok(()) => Ok(Edited::Yes),
+            Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at < SLUG_PLACE) => {
+                Ok(Edited::Overtaken)
+            }
+            Err(Refused::Conditions(_)) => Ok(Edited::SlugTaken),
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    /// One page of a persona's versions, newest first.
+    pub async fn editions(
+        &self,
+        tenant: &Tenant,
+        persona: PersonaId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Edition>> {
+        let partition = editions_partition(tenant, persona);
+        self.page(Setting::PersonasTable, &partition, after, limit, |_| true).await
+    }
+
+    /// Whether a slug is free, or this persona's own.
+    pub async fn slug_is_free(&self, tenant: &Tenant, slug: &str, persona: PersonaId) -> Result<bool> {
+        let owner = self.persona_id_of_slug(tenant, slug).await?;
+        Ok(owner.is_none_or(|owner| owner == persona))
+    }
+
+    /// The current version and another one, in one request. `None` when the persona is gone, whatever is left of it.
+    pub async fn persona_and_version(
+        &self,
+        tenant: &Tenant,
+        persona: PersonaId,
+        version: u64,
+    ) -> Result<Option<(PersonaEntry, Option<PersonaEntry>)>> {
+        let pk = partition(tenant, persona);
+        let keys = vec![primary_key(&pk, "DOC"), primary_key(&pk, &version_key(version))];
+        let (mut current, mut wanted) = (None, None);
+        for item in self.batch_items(Setting::PersonasTable, keys).await? {
+            let place = if super::sort_key(&item) == "DOC" { &mut current } else { &mut wanted };
+            *place = Some(super::from_item(item)?);
+        }
+        Ok(current.map(|current| (current, wanted)))
     }
 
     /// A persona by id: one request.
@@ -288,30 +465,35 @@ impl Store {
         self.page(Setting::PersonasTable, &list_partition(tenant), after, limit, keep).await
     }
 
-    /// Deletes a persona: document, list entry, slug. Its older versions go by the version list. `false` when it is gone already.
+    /// Deletes a persona as it was read: document, list entry and slug at once, then its versions, however many.
+    /// `false` where it has been edited or deleted since. Where the versions are not all deleted, because the process
+    /// ends or storage fails, nobody can read what is left, and [`Store::delete_rest`] goes on.
     pub async fn delete_persona(&self, tenant: &Tenant, entry: &PersonaEntry) -> Result<bool> {
         let table = Setting::PersonasTable.read()?;
-        let pk = partition(tenant, entry.id);
-        let gone = |pk: &str, sk: &str| {
-            delete(Delete::builder().table_name(&table).set_key(Some(primary_key(pk, sk))))
-        };
         let document = Delete::builder()
             .table_name(&table)
-            .set_key(Some(primary_key(&pk, "DOC")))
-            .condition_expression("attribute_exists(pk)");
-        let mut writes = vec![
+            .set_key(Some(primary_key(&partition(tenant, entry.id), "DOC")))
+            .condition_expression("version = :read")
+            .expression_attribute_values(":read", number(entry.version));
+        let listed = primary_key(&list_partition(tenant), &entry.id.to_string());
+        let writes = vec![
             delete(document)?,
-            gone(&list_partition(tenant), &entry.id.to_string())?,
-            gone(&slug_partition(tenant, &entry.slug), "SLUG")?,
+            delete(Delete::builder().table_name(&table).set_key(Some(listed)))?,
+            slug_delete(tenant, &entry.slug, entry.id)?,
         ];
-        for version in (1..=entry.version).rev().take(45) {
-            writes.push(gone(&pk, &version_key(version))?);
-            writes.push(gone(&pk, &vectors_key(version))?);
-        }
         match self.transact(writes).await {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.delete_rest(tenant, entry.id).await?;
+                Ok(true)
+            }
             Err(Refused::Conditions(_)) => Ok(false),
             Err(refused) => Err(refused.into_error()),
         }
+    }
+
+    /// Deletes what is left of a persona that is gone: versions, their vectors, their records. Safe to repeat.
+    pub async fn delete_rest(&self, tenant: &Tenant, persona: PersonaId) -> Result<()> {
+        self.delete_partition(Setting::PersonasTable, &partition(tenant, persona)).await?;
+        self.delete_partition(Setting::PersonasTable, &editions_partition(tenant, persona)).await
     }
 }

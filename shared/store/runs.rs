@@ -94,7 +94,7 @@ pub enum Written {
     Yes,
     /// No; nothing is written.
     Lost,
-    /// It did, but the log has grown since the end of the run was made; nothing is written.
+    /// It did, but what the end of the run was made of has changed since; nothing is written.
     Overtaken,
 }
 
@@ -154,6 +154,8 @@ pub struct Opening<'a> {
 pub struct RunResult {
     /// Digest of the document.
     pub output_digest: String,
+    /// Which version it is.
+    pub output_version: Option<u64>,
     /// For a replay: whether the digest is as expected.
     pub replay_matches: Option<bool>,
     /// Further writes of the same transaction: the persona.
@@ -757,6 +759,8 @@ impl Store {
                         return Ok(Written::Overtaken);
                     }
                 }
+                // What the end writes besides meets another's: a persona edited, a slug taken since they were read.
+                Err(Refused::Conditions(_)) if ending.is_some() => return Ok(Written::Overtaken),
                 Err(refused) => return Err(refused.into_error()),
             }
         }
@@ -868,6 +872,10 @@ impl Store {
             update = update
                 .expression_attribute_values(":completed", text("completed"))
                 .expression_attribute_values(":digest", text(&ending.output_digest));
+            if let Some(version) = ending.output_version {
+                set.push("output_version = :version".into());
+                update = update.expression_attribute_values(":version", number(version));
+            }
             if let Some(matches) = ending.replay_matches {
                 set.push("replay.matches = :matches".into());
                 update = update.expression_attribute_values(":matches", AttributeValue::Bool(matches));

@@ -125,6 +125,22 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     walk.plain("personas-get", one.clone()).await;
     walk.with_accept("personas-get", one.clone(), "application/yaml").await;
 
+    walk.take("personas-update", |walk, route| walk.call(route, &one).json(&persona)).await;
+    let patch = json!({"metadata": {"a": "c"}});
+    walk.take("personas-patch", |walk, route| walk.call(route, &one).json(&patch)).await;
+    walk.plain("personas-versions", format!("{one}/versions")).await;
+    walk.plain("personas-export", format!("{one}/export?format=card_v2")).await;
+    let card = walk.plain("personas-export", format!("{one}/export")).await;
+    walk.take("personas-export", |walk, route| walk.call(route, &format!("{one}/export?format=yaml"))).await;
+    walk.posted("personas-import", format!("{personas}/import"), "", &card).await;
+    let (refine, instruction) = (format!("{one}/refine"), json!({"instruction": "Make her older"}));
+    let refined = walk.posted("personas-refine", refine.clone(), "wait=60", &instruction).await;
+    walk.posted("personas-refine", refine.clone(), "respond-async", &instruction).await;
+    let streamed = format!("{refine}?stream=true");
+    walk.take("personas-refine", |walk, route| walk.call(route, &streamed).json(&instruction)).await;
+    walk.plain("runs-get", format!("/v1/runs/{}", refined["lineage"]["run_id"].as_str().unwrap())).await;
+    walk.plain("pipelines-get", "/v1/pipelines/refine".to_owned()).await;
+
     let run = format!("/v1/runs/{}", persona["lineage"]["run_id"].as_str().unwrap());
     walk.plain("runs-get", run.clone()).await;
     walk.plain("runs-get", format!("/v1/runs/{slow}")).await;

@@ -128,7 +128,13 @@ async fn produced(code: Code) -> Produced {
             )
         }
         Code::FieldInUse => Produced::Not("custom fields are not built"),
-        Code::PreconditionFailed => Produced::Not("no route edits yet"),
+        Code::PreconditionFailed => {
+            let workspace = team().await;
+            let persona = workspace.persona("A 51-year-old doctor from London").await;
+            let path = format!("/v1/personas/{}", persona["id"].as_str().unwrap());
+            let request = workspace.call(Method::PATCH, &path).header("if-match", "\"v9\"");
+            Produced::By(Some(route("personas-patch")), send(request.json(&json!({"slug": "a"}))).await)
+        }
     }
 }
 

@@ -50,6 +50,9 @@ fn body_for(route: &Route) -> Value {
     match route.bin {
         "personas-create" => json!({"intent": "A cook"}),
         "runs-replay" => json!({"mode": "exact"}),
+        "personas-update" | "personas-patch" => json!({"metadata": {}}),
+        "personas-refine" => json!({"instruction": "Make her older"}),
+        "personas-import" => json!({"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Pip"}}),
         "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
         "messages-create" => json!({"message": "Hello"}),
         "completions-create" => {

@@ -7,7 +7,7 @@ async fn the_built_in_pipelines_are_listed_as_data() {
     let list = workspace.get("/v1/pipelines").await.json();
     let names: Vec<_> =
         list["data"].as_array().unwrap().iter().map(|pipeline| pipeline["name"].clone()).collect();
-    assert_eq!(names, ["default", "fast", "strict-audit"]);
+    assert_eq!(names, ["default", "fast", "strict-audit", "refine"]);
     let first = workspace.get("/v1/pipelines?limit=2").await.json();
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = workspace.get(&format!("/v1/pipelines?limit=2&cursor={cursor}")).await.json();

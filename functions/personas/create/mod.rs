@@ -6,9 +6,10 @@ use persona::{
     config::Setting,
     error::Code,
     key::Scope,
-    run::{self, CreatePersona, RunStatus, Started, Tail, events::Event},
+    run::{self, CreatePersona, RunKind, RunStatus, Started, Tail, events::Event},
 };
 
+use super::editing;
 use crate::{
     Form, Route,
     serve::{Call, EventSource, Payload, Reply},
@@ -59,7 +60,8 @@ pub(crate) fn streamed(app: &App, caller: &persona::key::Caller, started: Starte
         .with_header("location", format!("/v1/runs/{}", run.id))
 }
 
-async fn ended_reply(
+/// The persona where the run has ended well, its error where it has failed, and the run where it goes on.
+pub(crate) async fn ended_reply(
     app: &App,
     caller: &persona::key::Caller,
     run: persona::run::Run,
@@ -71,9 +73,10 @@ async fn ended_reply(
         RunStatus::Completed => {
             let entry = app.store().await.persona(caller.tenant(), run.persona_id, None).await?;
             let entry = entry.ok_or_else(|| Error::not_found("persona", &run.persona_id.to_string()))?;
-            Ok(Reply::json(201, entry.document()?)
-                .with_header("location", format!("/v1/personas/{}", entry.id))
-                .with_header("etag", format!("\"v{}\"", entry.version)))
+            let tag = editing::etag(entry.version);
+            let made = run.kind == RunKind::PersonaCreate;
+            let reply = Reply::json(if made { 201 } else { 200 }, entry.document()?).with_header("etag", tag);
+            Ok(if made { reply.with_header("location", format!("/v1/personas/{}", entry.id)) } else { reply })
         }
         RunStatus::Failed => Err(run
             .stored_error()

@@ -1,8 +1,8 @@
 //! `DELETE /v1/personas/{persona}`.
 
-use persona::{Error, Result, app::App, config::Setting, key::Scope};
+use persona::{Error, Result, app::App, config::Setting, error::Code, key::Scope};
 
-use super::access;
+use super::{access, editing};
 use crate::{
     Form, Route,
     serve::{Call, Reply},
@@ -17,19 +17,42 @@ pub const ROUTE: Route = Route {
     scope: Scope::Write,
     streaming: false,
     query: &[],
-    headers: &[],
+    headers: &["If-Match"],
     body: None,
     answers: &[(200, Form::Object("deletion"))],
-    errors: &[],
+    errors: &[Code::PreconditionFailed],
     settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
 };
 
-/// Deletes the persona; a second call is 404.
+/// An edit in between is met this often.
+const TRIES: u32 = 12;
+
+/// Deletes the persona with all its versions; a second call is 404, and goes on where a first one was cut off.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
-    let name = call.path("persona");
-    let entry = access::find(&app, &call.caller, name, None).await?;
-    if !app.store().await.delete_persona(call.caller.tenant(), &entry).await? {
-        return Err(Error::not_found("persona", name));
+    let (name, tenant) = (call.path("persona"), call.caller.tenant());
+    let store = app.store().await;
+    for _ in 0..TRIES {
+        let entry = match access::find(&app, &call.caller, name, None).await {
+            Ok(entry) => entry,
+            Err(error) => {
+                if let Ok(id) = name.parse()
+                    && store.persona(tenant, id, None).await?.is_none()
+                {
+                    store.delete_rest(tenant, id).await?;
+                }
+                return Err(error);
+            }
+        };
+        editing::precondition(&call, &entry)?;
+        if store.delete_persona(tenant, &entry).await? {
+            return Ok(Reply::json(
+                200,
+                serde_json::json!({"id": entry.id, "object": "persona", "deleted": true}),
+            ));
+        }
     }
-    Ok(Reply::json(200, serde_json::json!({"id": entry.id, "object": "persona", "deleted": true})))
+    Err(Error::new(
+        Code::PreconditionFailed,
+        format!("The persona was edited {TRIES} times while it was to be deleted. Delete it again."),
+    ))
 }

@@ -2,7 +2,7 @@
 
 use persona::{Result, app::App, config::Setting, key::Scope, persona::yaml};
 
-use super::access;
+use super::{access, editing};
 use crate::{
     Form, Route,
     serve::{Call, Payload, Reply},
@@ -31,5 +31,5 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let document = entry.document()?;
     let yaml = call.accepts("application/yaml") || call.accepts("text/yaml");
     let payload = if yaml { Payload::Yaml(yaml::to_yaml(&document)?) } else { Payload::Json(document) };
-    Ok(Reply::new(200, payload).with_header("etag", format!("\"v{}\"", entry.version)))
+    Ok(Reply::new(200, payload).with_header("etag", editing::etag(entry.version)))
 }

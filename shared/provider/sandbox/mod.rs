@@ -10,6 +10,7 @@ mod draft;
 mod person;
 mod phrases;
 mod random;
+mod refine;
 mod trigger;
 mod vector;
 
@@ -32,7 +33,7 @@ use super::{
     Chunk, Completion, CompletionRequest, CompletionStream, Failure, Finish, ModerationVerdict, Provider,
     ProviderError, Role, Speaker, Usage,
 };
-use crate::money::Usd;
+use crate::{consistency, key::Mode, money::Usd, persona::Layers};
 
 pub use self::{
     trigger::{Trigger, UnknownTrigger, trigger},
@@ -70,13 +71,20 @@ pub fn writes(language: &str) -> bool {
     phrases::has(language)
 }
 
+/// The language that a persona's lines must be in: its own, or English where the sandbox, which does not know it, has
+/// written them.
+pub fn must_speak<'l>(mode: Mode, language: &'l str, layers: &Layers) -> &'l str {
+    let may_be_english = mode == Mode::Test && !writes(language);
+    if may_be_english && !consistency::reads_as(layers, language) { "en" } else { language }
+}
+
 /// The languages that the sandbox writes, ISO-639-1.
 pub fn languages() -> impl Iterator<Item = &'static str> {
     phrases::languages()
 }
 
 /// What a call costs: nothing, except that [`Trigger::BudgetExceeded`] simulates $0.40 for every call but
-/// `intent_parse`. The price of a call is known before it is made, so worst case and actual cost are equal.
+/// `intent_parse` and `refine_plan`. The price of a call is known before it is made, so worst case and actual cost are equal.
 pub fn quote(request: &CompletionRequest) -> Usd {
     let call = Call::of(request);
     if call.trigger == Some(Trigger::BudgetExceeded) && !call.parses_intent() { QUOTE } else { Usd::ZERO }
@@ -205,7 +213,7 @@ impl<'a> Call<'a> {
     }
 
     fn parses_intent(&self) -> bool {
-        self.step == "intent_parse"
+        self.step == "intent_parse" || self.step == "refine_plan"
     }
 
     fn schema(&self) -> Option<&'a Value> {
@@ -301,8 +309,26 @@ fn piece(call: &Call<'_>, person: &Person, key: &str) -> Option<Value> {
         "requirements" => Some(json!(person.brief.requirements)),
         "harm" => Some(harm(call)),
         "findings" | "contradictions" | "violations" => Some(json!([])),
-        layer => draft::layer(person, layer, &call.step),
+        "layers" => Some(planned(call)),
+        layer => match call.inputs.text("instruction") {
+            Some(instruction) if is_layer(layer) => {
+                let of = |key: &str| call.inputs.0.get(key).unwrap_or(&Value::Null);
+                Some(refine::rewritten(person, layer, instruction, of("persona"), of("before")))
+            }
+            _ => draft::layer(person, layer, &call.step),
+        },
     }
+}
+
+/// The layers that a refinement touches. A trigger needs them all: it is about the calls that write them.
+fn planned(call: &Call<'_>) -> Value {
+    let allowed = call.inputs.0.get("allowed").and_then(Value::as_array);
+    let allowed: Vec<&str> = allowed.into_iter().flatten().filter_map(Value::as_str).collect();
+    if call.trigger.is_some() {
+        return json!(allowed);
+    }
+    let before = call.inputs.0.get("before").unwrap_or(&Value::Null);
+    json!(refine::plan(call.inputs.text("instruction").unwrap_or_default(), before, &allowed))
 }
 
 /// `none`, or under [`Trigger::ModerationBlock`] the first category that the schema allows.

@@ -1,3 +1,9 @@
 //! `/v1/personas`.
 mod create;
+mod export;
+mod import;
+mod patch;
 mod read;
+mod refine;
+mod update;
+mod versions;

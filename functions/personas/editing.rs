@@ -1,0 +1,89 @@
+//! What PUT and PATCH share: the precondition, the next version, and what happens when another edit is faster.
+
+use std::time::Duration;
+
+use persona::{
+    Error, Result,
+    app::App,
+    error::Code,
+    persona::document::{Moment, Proposal, changed_keys},
+    store::personas::{Edited, Edition, PersonaEntry},
+};
+use serde_json::Value;
+
+use super::access;
+use crate::serve::{Call, Reply};
+
+/// An edit that others overtake this often gives up.
+const TRIES: u32 = 12;
+
+/// Makes what `propose` makes of the current document its next version. Without `If-Match` an edit that was overtaken
+/// is proposed anew on what is there now; with it, the caller is told.
+pub(crate) async fn edit(
+    app: &App,
+    call: &Call<Value>,
+    propose: impl Fn(&Value) -> Result<Proposal>,
+) -> Result<Reply> {
+    for tried in 0..TRIES {
+        let before = access::find(app, &call.caller, call.path("persona"), None).await?;
+        precondition(call, &before)?;
+        let current = before.document()?;
+        let at = app.clock().timestamp();
+        let moment = Moment { at: &at, mode: call.caller.mode };
+        let Some(document) = propose(&current)?.applied(&current, moment)? else {
+            return Ok(reply(current, &before));
+        };
+        let after = PersonaEntry::of(&document, before.created_by)?;
+        let edition = Edition {
+            version: after.version,
+            created_by: call.caller.key_id,
+            run_id: None,
+            changed: changed_keys(&current, &document),
+            created_at: at,
+        };
+        match app.store().await.edit_persona(call.caller.tenant(), &before, &after, &edition).await? {
+            Edited::Yes => return Ok(reply(document, &after)),
+            Edited::SlugTaken => return Err(slug_taken(&after.slug)),
+            Edited::Overtaken => tokio::time::sleep(Duration::from_millis(u64::from(tried) * 15)).await,
+        }
+    }
+    Err(Error::new(
+        Code::PreconditionFailed,
+        format!(
+            "The persona was edited {TRIES} times while this edit was made. Read it again, and send what is still wanted."
+        ),
+    ))
+}
+
+fn reply(document: Value, entry: &PersonaEntry) -> Reply {
+    Reply::json(200, document).with_header("etag", etag(entry.version))
+}
+
+/// A version as an entity tag.
+pub(crate) fn etag(version: u64) -> String {
+    format!("\"v{version}\"")
+}
+
+/// 409 of a slug.
+pub(crate) fn slug_taken(slug: &str) -> Error {
+    Error::new(
+        Code::SlugTaken,
+        format!("Another persona of this workspace has the slug \"{slug}\". Choose another one, or leave slug out."),
+    )
+    .with_param("slug")
+}
+
+/// 412 where `If-Match` names none of the tags that the persona has.
+pub(crate) fn precondition<B>(call: &Call<B>, entry: &PersonaEntry) -> Result<()> {
+    let Some(wanted) = call.header("if-match") else { return Ok(()) };
+    let current = etag(entry.version);
+    if wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current) {
+        return Ok(());
+    }
+    let shown: String = wanted.chars().take(60).collect();
+    Err(Error::new(
+        Code::PreconditionFailed,
+        format!("If-Match is {shown}, but the persona is at {current}. Read it again, and send the edit on top of that."),
+    )
+    .with_param("If-Match"))
+}

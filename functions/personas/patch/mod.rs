@@ -1,0 +1,31 @@
+//! `PATCH /v1/personas/{persona}`: a JSON Merge Patch (RFC 7396).
+
+use persona::{Result, app::App, config::Setting, error::Code, key::Scope, persona::document};
+use serde_json::Value;
+
+use super::editing;
+use crate::{
+    Form, Route,
+    serve::{Call, Reply},
+};
+
+/// The route.
+pub const ROUTE: Route = Route {
+    bin: "personas-patch",
+    method: "PATCH",
+    path: "/v1/personas/{persona}",
+    summary: "Change parts of a persona by a JSON Merge Patch; each change is a new version.",
+    scope: Scope::Write,
+    streaming: false,
+    query: &[],
+    headers: &["If-Match"],
+    body: Some(include_str!("request.json")),
+    answers: &[(200, Form::Object("persona"))],
+    errors: &[Code::SlugTaken, Code::PreconditionFailed, Code::SchemaViolation],
+    settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
+};
+
+/// The new version, or the old one where nothing changes.
+pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
+    editing::edit(&app, &call, |current| document::patched(current, &call.body)).await
+}
