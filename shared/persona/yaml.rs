@@ -22,7 +22,7 @@ pub fn from_yaml(text: &str) -> Result<Value> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1,
-            max_depth: 128,
+            max_depth: 64,
             max_nodes: 20_000,
             max_events: 60_000,
             max_anchors: 200,
