@@ -32,6 +32,7 @@ def play(emulator, outputs, say):
     check_conversation(live, say)
     check_openai(live, other, say)
     check_lists(api, persona, say)
+    check_editing(api, say)
     check_endings(api, say)
     forge_message(emulator, outputs)
     path = f"/v1/personas/{persona['id']}"
@@ -144,6 +145,10 @@ def check_conversation(live, say):
     streamed = expect(live.call("POST", f"{one}/messages", body), 200).body.decode()
     if "event: message.delta" not in streamed or "event: run.completed" not in streamed:
         raise SmokeError(f"the streamed turn was {streamed}")
+    for mode in ("exact", "fresh"):
+        replay = expect(live.call("POST", f"/v1/runs/{turn['run_id']}/replay", {"mode": mode}), 201).json()
+        if replay["status"] != "completed" or replay["replay"]["matches"] is (mode == "fresh"):
+            raise SmokeError(f"the {mode} replay of {turn['run_id']} is {replay}")
     kept = expect(live.call("GET", f"{one}/messages?limit=3"), 200).json()
     last = expect(live.call("GET", f"{one}/messages?cursor={kept['next_cursor']}"), 200).json()
     kept = kept["data"] + last["data"]
@@ -201,6 +206,27 @@ def check_lists(api, persona, say):
         raise SmokeError(f"{replay}, the replay of {run}, made something else")
     expect(api.call("POST", f"/v1/runs/{run}/cancel"), 409, "run.not_cancellable")
     say(f"paged through the lists, replayed {run} exactly as {replay}")
+
+
+def check_editing(api, say):
+    """A persona edited in each way, its versions page by page, and out and in again as a card."""
+    created = expect(api.call("POST", "/v1/personas", {"intent": INTENT, "slug": "edited"}, {"Prefer": "wait=60"}), 201)
+    path = f"/v1/personas/{created.json()['id']}"
+    edited = expect(api.call("PATCH", path, {"slug": "edited-once"}), 200).json()
+    expect(api.call("PUT", path, edited | {"slug": "edited-twice"}), 200)
+    refined = api.call("POST", "/v1/personas/edited-twice/refine", {"instruction": "make her older"}, {"Prefer": "wait=60"})
+    if expect(refined, 200, 201).json()["slug"] != "edited-twice":
+        raise SmokeError(f"the refinement of {path} made {refined.body!r}")
+    first = expect(api.call("GET", "/v1/personas/edited-twice/versions?limit=2"), 200).json()
+    second = expect(api.call("GET", f"{path}/versions?limit=2&cursor={first['next_cursor']}"), 200).json()
+    versions = [version["version"] for version in first["data"] + second["data"]]
+    if versions != [4, 3, 2, 1]:
+        raise SmokeError(f"the versions of {path} are {versions}")
+    card = expect(api.call("GET", "/v1/personas/edited-twice/export?format=card_v2"), 200).json()
+    copy = expect(api.call("POST", "/v1/personas/import", card), 201).json()
+    expect(api.call("DELETE", f"/v1/personas/{copy['slug']}"), 200, 204)
+    expect(api.call("DELETE", path), 200, 204)
+    say(f"edited {path} to version 4, took it out and in again as {copy['id']}, deleted both")
 
 
 def check_endings(api, say):

@@ -445,15 +445,8 @@ pub async fn replay(
         let pipeline = named(&name, false)?;
         let (seed, budget) = (changed.seed.unwrap_or(of.seed), changed.budget_usd);
         let input = serde_json::to_value(&changed).map_err(Error::internal)?;
-        let draft = Draft {
-            kind: of.kind,
-            persona: None,
-            seed,
-            budget,
-            slug: None,
-            replay: Some(replay),
-            trace_id,
-        };
+        let draft =
+            Draft { kind: of.kind, persona: None, seed, budget, slug: None, replay: Some(replay), trace_id };
         begin(app, caller, pipeline, &input, draft).await?
     };
     Ok(Replayed::Started(Box::new(started)))

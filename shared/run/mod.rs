@@ -10,8 +10,8 @@ mod tail;
 
 pub(crate) use create::SEED_MOST;
 pub use create::{
-    CreatePersona, Overrides, RefinePersona, ReplayRequest, Replayed, Started, cancel, create, refine, replay,
-    wait_seconds,
+    CreatePersona, Overrides, RefinePersona, ReplayRequest, Replayed, Started, cancel, create, refine,
+    replay, wait_seconds,
 };
 pub use engine::{Engine, reap};
 pub use tail::Tail;
