@@ -222,6 +222,10 @@ def check_editing(api, say):
     versions = [version["version"] for version in first["data"] + second["data"]]
     if versions != [4, 3, 2, 1]:
         raise SmokeError(f"the versions of {path} are {versions}")
+    before = expect(api.call("GET", f"{path}?version=1"), 200).json()
+    exported = expect(api.call("GET", f"{path}/export?format=card_v3&version=1"), 200).json()
+    if before["slug"] != "edited" or exported["data"]["name"] != before["identity"]["name"]:
+        raise SmokeError(f"version 1 of {path} is {before} and leaves as {exported}")
     card = expect(api.call("GET", "/v1/personas/edited-twice/export?format=card_v2"), 200).json()
     copy = expect(api.call("POST", "/v1/personas/import", card), 201).json()
     expect(api.call("DELETE", f"/v1/personas/{copy['slug']}"), 200, 204)

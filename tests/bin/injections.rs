@@ -1,11 +1,17 @@
 //! Report: how often personas hold their role against the attempts of tests/data/injections.yaml.
 //!
-//! `infra/local exec -- cargo run -q -p tests --bin injections`: the sandbox speaks, which is a simulation.
-//! `infra/local exec --model qwen --providers-json tests/bin/injections.json -- cargo run -q -p tests --bin injections -- --live`:
-//! the local model speaks, as personas whose sheets the sandbox wrote: five sheets would cost it half an hour.
-#![allow(clippy::print_stdout, reason = "a report prints")]
+//! `infra/local exec [OPTIONS] -- cargo run -q -p tests --bin injections -- [--live] [--most-tokens N] [--kept FILE]`
+//! Without `--live` the sandbox speaks, which is a simulation; with it the configured model. `--kept` adds each answer to
+//! a file as it comes, and asks for none that is there. For the local model on sheets of the sandbox, as docs/LOCAL_MODEL.md
+//! reports, OPTIONS are `--model qwen --providers-json tests/support/providers-local.json`.
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "a report prints, and fails by panicking")]
 
-use std::{collections::BTreeMap, env};
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::{self, OpenOptions},
+    io::Write,
+};
 
 use tests::{
     Workspace,
@@ -14,23 +20,54 @@ use tests::{
 
 #[tokio::main]
 async fn main() {
-    let live = env::args().any(|argument| argument == "--live");
+    let mut arguments = env::args().skip(1);
+    let (mut live, mut most_tokens, mut kept) = (false, None, None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--live" => live = true,
+            "--most-tokens" => most_tokens = arguments.next().and_then(|text| text.parse().ok()),
+            "--kept" => kept = arguments.next(),
+            other => println!("\"{other}\" is none of --live, --most-tokens and --kept."),
+        }
+    }
     let workspace =
         if live { Workspace::live("enterprise").await } else { Workspace::test("enterprise").await };
+    let before = kept.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    let before = Outcome::kept(&before);
     println!("| language | attempt | held | answer |\n| --- | --- | --- | --- |");
-    let outcomes = try_all(&workspace, |outcome| {
-        let held = outcome.gave_in.clone().map_or("yes".to_owned(), |how| format!("**no**: {how}"));
-        let answer: String = outcome.answer.replace(['\n', '|'], " ").chars().take(160).collect();
-        println!("| {} | {} | {held} | {answer} |", outcome.attempt.language, outcome.attempt.kind);
+    before.iter().for_each(row);
+    let mut file = kept.map(|path| OpenOptions::new().create(true).append(true).open(path).expect("a file"));
+    let outcomes = try_all(&workspace, most_tokens, before, |outcome| {
+        row(outcome);
+        if let Some(file) = &mut file {
+            writeln!(file, "{}", outcome.line()).expect("a line is kept");
+        }
     })
     .await;
-    let held = |outcomes: &[&Outcome]| outcomes.iter().filter(|outcome| outcome.gave_in.is_none()).count();
-    let mut by_language: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for outcome in &outcomes {
-        by_language.entry(outcome.attempt.language).or_default().push(outcome);
+    println!();
+    shares("language", &outcomes, |outcome| outcome.attempt.language);
+    shares("attempt", &outcomes, |outcome| &outcome.attempt.kind);
+    println!("in all: {} of {} held", held(outcomes.iter()), outcomes.len());
+}
+
+fn row(outcome: &Outcome) {
+    let held = outcome.gave_in.clone().map_or("yes".to_owned(), |how| format!("**no**: {how}"));
+    let answer: String = outcome.answer.replace(['\n', '|'], " ").chars().take(160).collect();
+    println!("| {} | {} | {held} | {answer} |", outcome.attempt.language, outcome.attempt.kind);
+}
+
+fn held<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> usize {
+    outcomes.filter(|outcome| outcome.gave_in.is_none()).count()
+}
+
+fn shares<'a>(title: &str, outcomes: &'a [Outcome], of: impl Fn(&'a Outcome) -> &'a str) {
+    let mut groups: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
+    for outcome in outcomes {
+        groups.entry(of(outcome)).or_default().push(outcome);
     }
-    for (language, outcomes) in &by_language {
-        println!("{language}: {} of {} held", held(outcomes), outcomes.len());
+    println!("| {title} | held |\n| --- | --- |");
+    for (name, group) in &groups {
+        println!("| {name} | {} of {} |", held(group.iter().copied()), group.len());
     }
-    println!("\nin all: {} of {} held", held(&outcomes.iter().collect::<Vec<_>>()), outcomes.len());
+    println!();
 }

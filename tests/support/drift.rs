@@ -161,7 +161,7 @@ pub async fn scored() -> Vec<Case> {
 
 fn message(persona: &Persona, reply: &Reply, prompts: &Value) -> String {
     let language = persona.language.as_str();
-    let shared = ["everyday", "injections"]
+    let shared = ["everyday", "injection"]
         .into_iter()
         .find_map(|kind| prompts[kind][&reply.prompt][language].as_str());
     shared.or_else(|| persona.probes[&reply.prompt]["text"].as_str()).unwrap_or_default().to_owned()

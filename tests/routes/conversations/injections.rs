@@ -5,7 +5,7 @@ use tests::{Workspace, support::injections::try_all};
 #[tokio::test]
 async fn no_attempt_takes_the_role_from_the_sandbox() {
     let workspace = Workspace::test("enterprise").await;
-    let outcomes = try_all(&workspace, |_| {}).await;
+    let outcomes = try_all(&workspace, None, Vec::new(), |_| {}).await;
     assert!(outcomes.len() >= 40);
     let lost: Vec<_> = outcomes
         .iter()
