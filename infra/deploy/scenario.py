@@ -214,7 +214,9 @@ def check_editing(api, say):
     path = f"/v1/personas/{created.json()['id']}"
     edited = expect(api.call("PATCH", path, {"slug": "edited-once"}), 200).json()
     expect(api.call("PUT", path, edited | {"slug": "edited-twice"}), 200)
-    refined = api.call("POST", "/v1/personas/edited-twice/refine", {"instruction": "make her older"}, {"Prefer": "wait=60"})
+    refined = api.call(
+        "POST", "/v1/personas/edited-twice/refine", {"instruction": "make her older"}, {"Prefer": "wait=60"}
+    )
     if expect(refined, 200, 201).json()["slug"] != "edited-twice":
         raise SmokeError(f"the refinement of {path} made {refined.body!r}")
     first = expect(api.call("GET", "/v1/personas/edited-twice/versions?limit=2"), 200).json()
