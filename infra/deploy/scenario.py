@@ -144,6 +144,10 @@ def check_conversation(live, say):
     streamed = expect(live.call("POST", f"{one}/messages", body), 200).body.decode()
     if "event: message.delta" not in streamed or "event: run.completed" not in streamed:
         raise SmokeError(f"the streamed turn was {streamed}")
+    for mode in ("exact", "fresh"):
+        replay = expect(live.call("POST", f"/v1/runs/{turn['run_id']}/replay", {"mode": mode}), 201).json()
+        if replay["status"] != "completed" or replay["replay"]["matches"] is (mode == "fresh"):
+            raise SmokeError(f"the {mode} replay of {turn['run_id']} is {replay}")
     kept = expect(live.call("GET", f"{one}/messages?limit=3"), 200).json()
     last = expect(live.call("GET", f"{one}/messages?cursor={kept['next_cursor']}"), 200).json()
     kept = kept["data"] + last["data"]

@@ -721,7 +721,8 @@ impl Turn {
         &self,
         vectors: Option<&SampleVectors>,
     ) -> Result<Vec<aws_sdk_dynamodb::types::TransactWriteItem>> {
-        let Some(vectors) = vectors else { return Ok(Vec::new()) };
+        // A replay keeps nothing but itself.
+        let Some(vectors) = vectors.filter(|_| self.run.replay.is_none()) else { return Ok(Vec::new()) };
         let (persona, version) = (self.character.persona, self.character.version);
         Ok(vec![self.app.store().await.vectors_write(&self.log.tenant(), persona, version, vectors)?])
     }
