@@ -169,19 +169,16 @@ pub async fn try_all(
 async fn answer(workspace: &Workspace, persona: &str, text: &str, most_tokens: Option<u32>) -> String {
     let mut failed = String::new();
     for _ in 0..TRIES {
-        let (path, body, content) = match most_tokens {
-            Some(most) => {
-                let messages = json!([{"role": "user", "content": text}]);
-                let body = json!({"model": persona, "messages": messages, "max_tokens": most, "seed": 7});
-                ("/v1/openai/chat/completions".to_owned(), body, "/choices/0/message/content")
-            }
-            None => {
-                let begun =
-                    workspace.post("/v1/chat/conversations", &json!({"persona_id": persona})).await.json();
-                let id = begun["id"].as_str().expect("an id");
-                let path = format!("/v1/chat/conversations/{id}/messages");
-                (path, json!({"message": text, "seed": 7}), "/content")
-            }
+        let (path, body, content) = if let Some(most) = most_tokens {
+            let messages = json!([{"role": "user", "content": text}]);
+            let body = json!({"model": persona, "messages": messages, "max_tokens": most, "seed": 7});
+            ("/v1/openai/chat/completions".to_owned(), body, "/choices/0/message/content")
+        } else {
+            let begun =
+                workspace.post("/v1/chat/conversations", &json!({"persona_id": persona})).await.json();
+            let id = begun["id"].as_str().expect("an id");
+            let path = format!("/v1/chat/conversations/{id}/messages");
+            (path, json!({"message": text, "seed": 7}), "/content")
         };
         let said = send(workspace.call(Method::POST, &path).json(&body).timeout(PATIENCE)).await;
         if said.status.is_success() {
