@@ -20,7 +20,9 @@ async fn refined(workspace: &Workspace, persona: &Value, instruction: &str) -> V
 
 /// The layers of which not every byte is as it was.
 fn touched(before: &Value, after: &Value) -> Vec<&'static str> {
-    LAYERS.into_iter().filter(|layer| before[*layer].to_string() != after[*layer].to_string()).collect()
+    // As bytes: the order of fields counts.
+    let bytes = |document: &Value, layer: &str| serde_json::to_string(&document[layer]).unwrap();
+    LAYERS.into_iter().filter(|layer| bytes(before, layer) != bytes(after, layer)).collect()
 }
 
 #[tokio::test]
