@@ -44,7 +44,7 @@ use crate::{
         anything,
     },
     run::{
-        PipelineRef, ReplayMode, Run, RunKind, RunStatus, StepState, StepStatus,
+        PipelineRef, Run, RunKind, RunStatus, StepState, StepStatus,
         events::{Event, EventBody},
     },
     store::{
@@ -784,7 +784,7 @@ impl Turn {
         state.tokens_out = exchanges.iter().map(|exchange| exchange.usage.output).sum();
         state.cost = exchanges.iter().map(|exchange| exchange.cost).sum();
         state.latency_ms = exchanges.iter().map(|exchange| exchange.latency_ms).sum();
-        state.cached = self.run.replay.as_ref().is_some_and(|replay| replay.mode == ReplayMode::Exact);
+        state.cached = self.run.is_exact_replay();
         self.run.tokens_in += state.tokens_in;
         self.run.tokens_out += state.tokens_out;
         self.run.cost += state.cost;
