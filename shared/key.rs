@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    Usd,
     error::{Code, Error, Result},
     id::{KeyId, WorkspaceId},
     tenant::Tenant,
@@ -230,6 +231,10 @@ pub struct Caller {
     pub scopes: Vec<Scope>,
     /// When the key ends, milliseconds since the epoch.
     pub expires_at_millis: i64,
+    /// The workspace's active pipeline.
+    pub pipeline: String,
+    /// What the workspace's runs may spend in a month.
+    pub monthly_budget: Option<Usd>,
 }
 
 impl Caller {

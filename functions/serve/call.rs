@@ -9,6 +9,7 @@ use persona::{
     error::{Code, Detail},
     id::{Id, Kind, RequestId},
     key::Caller,
+    run::Origin,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,8 +25,10 @@ pub struct Call<B = ()> {
     pub body: B,
     /// The call's id.
     pub request_id: RequestId,
-    /// X-Ray trace.
-    pub trace_id: Option<String>,
+    /// Where a run that it makes comes from.
+    pub origin: Origin,
+    /// Whether an earlier try of the same call may have done something already.
+    pub again: bool,
     /// Query values, known ones only.
     pub query: Query,
     /// Headers as sent.
@@ -50,7 +53,8 @@ impl<B: DeserializeOwned> Call<B> {
             caller,
             body: parse_body(route, request)?,
             request_id,
-            trace_id: super::trace_id(request),
+            origin: Origin { trace_id: super::trace_id(request), ..Origin::default() },
+            again: false,
             query: Query::parse(route, request)?,
             headers: request.headers().clone(),
             path,
@@ -289,6 +293,9 @@ impl BodyForm {
         }
     }
 }
+
+/// Headers of an answer that are told again with it.
+pub(super) const KEPT_HEADERS: [&str; 2] = ["location", "etag"];
 
 const YAML: &str = "application/yaml";
 const PICTURE: &str = "image/png";

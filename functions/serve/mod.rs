@@ -4,6 +4,7 @@ mod body;
 mod call;
 mod ending;
 mod metrics;
+mod once;
 mod paging;
 mod reply;
 pub mod telemetry;
@@ -13,6 +14,7 @@ use std::{convert::Infallible, future::Future};
 use body::ReplyBody;
 pub use call::{Call, Query};
 use ending::Ending;
+use once::{Claim, Fingerprint};
 use lambda_http::{Request, RequestExt, service_fn};
 pub use paging::Paging;
 use persona::{
@@ -21,7 +23,7 @@ use persona::{
     error::Code,
     id::RequestId,
     key::{ApiKey, Caller, WARNING_DAYS},
-    store::keys::{Allowance, Denied},
+    store::admission::{Allowance, Denied},
 };
 pub use reply::{EventSource, Payload, Reply, as_text};
 use serde::de::DeserializeOwned;
@@ -92,7 +94,7 @@ where
     let answering = async {
         let mut ending = Ending::begin(route);
         let answered = match prepare(app, route, &mut context, request).await {
-            Ok(call) => Box::pin(handle(app.clone(), call)).await,
+            Ok((call, fingerprint)) => Box::pin(made_once(app, route, handle, &context, call, &fingerprint)).await,
             Err(error) => Err(error),
         };
         let reply = answered.unwrap_or_else(|error| {
@@ -104,12 +106,36 @@ where
     answering.instrument(span).await
 }
 
+/// Makes the call, or answers as its first try was answered.
+async fn made_once<B, H, F>(
+    app: &App,
+    route: &'static Route,
+    handle: &H,
+    context: &Context,
+    mut call: Call<B>,
+    fingerprint: &Fingerprint,
+) -> Result<Reply>
+where
+    B: DeserializeOwned + Send,
+    H: Fn(App, Call<B>) -> F + Sync,
+    F: Future<Output = Result<Reply>> + Send,
+{
+    match once::claim(app, route, &mut call, fingerprint).await? {
+        Claim::None => handle(app.clone(), call).await,
+        Claim::Answered(reply) => Ok(reply),
+        Claim::Mine(claimed) => {
+            let answered = handle(app.clone(), call).await;
+            claimed.settle(answered, |error| refusal(route.path, context, error)).await
+        }
+    }
+}
+
 async fn prepare<B: DeserializeOwned>(
     app: &App,
     route: &'static Route,
     context: &mut Context,
     request: Request,
-) -> Result<Call<B>> {
+) -> Result<(Call<B>, Fingerprint)> {
     let key = bearer(request.headers())?;
     let admitted = app.store().await.admit(&key, app.clock().now()).await;
     let (caller, allowance) = admitted.map_err(|denied| match denied {
@@ -126,7 +152,8 @@ async fn prepare<B: DeserializeOwned>(
     caller.require(route.scope)?;
     api_version(request.headers())?;
     call::sized(route, &request)?;
-    Call::parse(route, caller, context.request_id, &request)
+    let call = Call::parse(route, caller, context.request_id, &request)?;
+    Ok((call, Fingerprint::of(route, &request)))
 }
 
 fn bearer(headers: &http::HeaderMap) -> Result<ApiKey> {
@@ -202,7 +229,7 @@ fn finish(path: &str, context: &Context, mut ending: Ending, mut reply: Reply) -
     }
     reply = reply.with_header("access-control-allow-origin", "*").with_header(
         "access-control-expose-headers",
-        "Persona-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, ETag, Location",
+        "Persona-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, ETag, Location, Idempotent-Replayed",
     );
     ending.answered(reply.status);
     let requests = ending.store_requests();

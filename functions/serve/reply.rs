@@ -14,14 +14,18 @@ use super::{body::ReplyBody, ending::Ending};
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    headers: Vec<(&'static str, String)>,
-    payload: Payload,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) payload: Payload,
+    /// What is kept of it for an Idempotency-Key, where that is less than is told.
+    pub(super) kept_as: Option<Value>,
 }
 
 /// The body of an answer.
 pub enum Payload {
     /// JSON.
     Json(Value),
+    /// JSON as it was told before, to the byte.
+    Kept(String),
     /// Our YAML form.
     Yaml(String),
     /// Nothing.
@@ -78,12 +82,12 @@ pub fn as_text(event: &Event) -> String {
 impl Reply {
     /// JSON with a status.
     pub fn json(status: u16, value: Value) -> Self {
-        Self { status, headers: Vec::new(), payload: Payload::Json(value) }
+        Self::new(status, Payload::Json(value))
     }
 
     /// Any payload with a status.
     pub fn new(status: u16, payload: Payload) -> Self {
-        Self { status, headers: Vec::new(), payload }
+        Self { status, headers: Vec::new(), payload, kept_as: None }
     }
 
     /// A page of a list.
@@ -103,6 +107,13 @@ impl Reply {
         self
     }
 
+    /// Says what may be told again of it: secrets are told once.
+    #[must_use]
+    pub fn kept_as(mut self, value: Value) -> Self {
+        self.kept_as = Some(value);
+        self
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -119,6 +130,7 @@ impl Reply {
     pub(super) fn into_response(self, ending: Ending) -> http::Response<ReplyBody> {
         let (kind, body) = match self.payload {
             Payload::Json(value) => (Some("application/json"), ReplyBody::whole(value.to_string())),
+            Payload::Kept(text) => (Some("application/json"), ReplyBody::whole(text)),
             Payload::Yaml(text) => (Some("application/yaml"), ReplyBody::whole(text)),
             Payload::Empty => (None, ReplyBody::whole(String::new())),
             Payload::Events(source) => (Some("text/event-stream"), ReplyBody::events(source, ending)),

@@ -44,14 +44,16 @@ use crate::{
         anything,
     },
     run::{
-        PipelineRef, Run, RunKind, RunStatus, StepState, StepStatus,
+        Origin, PipelineRef, Replay, Run, RunKind, RunStatus, StepState, StepStatus,
         events::{Event, EventBody},
+        monthly_cap, within_month,
     },
     store::{
         Store,
         conversations::{Expected, Speaker, TurnBegun, TurnClaim, TurnEnd},
         personas::{SampleVectors, ToSpeak},
         runs::{EventLog, Opening},
+        usage::month_of,
     },
     tenant::Tenant,
 };
@@ -117,6 +119,7 @@ pub fn unfit(message: &str) -> Option<String> {
 pub struct Turn {
     app: App,
     run: Run,
+    cap: Cap,
     log: EventLog,
     character: Arc<Character>,
     vectors: Option<SampleVectors>,
@@ -183,15 +186,15 @@ pub async fn begin(
     caller: &Caller,
     id: ConversationId,
     say: Say,
-    trace_id: Option<String>,
+    origin: Origin,
 ) -> Result<Turn> {
     say.check()?;
     let tools = tools::chosen(app, caller.mode, &say.tools).await?;
     moderate(&say.message)?;
-    let run = RunId::new();
+    let run = origin.run;
     let conversation = claim(app, caller, id, run, say.persona_id.as_deref()).await?;
-    let claimed = Claimed { app, caller, conversation: &conversation, run };
-    match claimed.begin(&say, tools, trace_id).await {
+    let claimed = Claimed { app, caller, conversation: &conversation, origin };
+    match claimed.begin(&say, tools).await {
         Ok(turn) => Ok(turn),
         Err(error) => {
             app.store().await.release_turn(caller.tenant(), id, run).await?;
@@ -260,11 +263,11 @@ struct Claimed<'a> {
     app: &'a App,
     caller: &'a Caller,
     conversation: &'a Conversation,
-    run: RunId,
+    origin: Origin,
 }
 
 impl Claimed<'_> {
-    async fn begin(&self, say: &Say, tools: Vec<Tool>, trace_id: Option<String>) -> Result<Turn> {
+    async fn begin(&self, say: &Say, tools: Vec<Tool>) -> Result<Turn> {
         let (app, conversation) = (self.app, self.conversation);
         let store = app.store().await;
         let tenant = *self.caller.tenant();
@@ -277,15 +280,15 @@ impl Claimed<'_> {
         let told = Told::of(conversation, &window, regenerates);
         let reply = MessageId::new();
         let draft = Draft {
-            run: self.run,
+            origin: self.origin.clone(),
             reply,
             kind: RunKind::ConversationTurn,
             seed,
             budget: say.budget_usd,
             conversation: Some(conversation.id),
-            trace_id,
+            replay: None,
         };
-        let run = draft.run(app, self.caller, &character);
+        let (run, cap) = draft.run(app, self.caller, &character);
         let input = json!({
             "message": say.message.trim(), "tools": say.tools, "stream": say.stream, "seed": seed,
             "budget_usd": say.budget_usd, "persona_version": character.version, "told": told,
@@ -299,11 +302,12 @@ impl Claimed<'_> {
             report: None,
             created_at: run.created_at.clone(),
         };
-        let turn = Turn {
+        let mut turn = Turn {
             app: app.clone(),
             log: EventLog::new(tenant, run.id, OPENING_EVENTS),
             purse: TurnPurse::new(run.budget()),
             run,
+            cap,
             character,
             vectors,
             before: last_said(&window.heard),
@@ -385,32 +389,44 @@ fn gone(persona: PersonaId) -> Error {
 /// Events that a turn begins with: `run.started` and `message.started`.
 const OPENING_EVENTS: u64 = 2;
 
+/// What a turn that names no budget sets aside in a workspace with a monthly cap.
+const SET_ASIDE: Usd = Usd::from_micros(500_000);
+
+/// The monthly cap that a turn is held to, and the budget that its caller named.
+#[derive(Debug, Clone, Copy)]
+struct Cap {
+    cap: Option<Usd>,
+    named: Option<Usd>,
+}
+
 struct Draft {
-    run: RunId,
+    origin: Origin,
     reply: MessageId,
     kind: RunKind,
     seed: u64,
     budget: Option<Usd>,
     conversation: Option<ConversationId>,
-    trace_id: Option<String>,
+    replay: Option<Replay>,
 }
 
 impl Draft {
-    fn run(self, app: &App, caller: &Caller, character: &Character) -> Run {
+    fn run(self, app: &App, caller: &Caller, character: &Character) -> (Run, Cap) {
+        let cap = Cap { cap: monthly_cap(caller, self.replay.as_ref()), named: self.budget };
         let now = app.clock().timestamp();
         let mut reply = StepState::pending(Vec::new());
         reply.status = StepStatus::Running;
         reply.attempt = 1;
         // Nobody else takes it while this process may be alive.
         reply.lease = app.clock().epoch_millis() + LOST_AFTER.as_millis() as i64;
-        Run {
-            id: self.run,
+        let run = Run {
+            id: self.origin.run,
             kind: self.kind,
             status: RunStatus::Running,
             mode: caller.mode,
             pipeline: pipeline(),
             seed: self.seed,
-            budget_micros: self.budget.map(Usd::micros),
+            budget_micros: self.budget.or(cap.cap.map(|_| SET_ASIDE)).map(Usd::micros),
+            month: cap.cap.map(|_| month_of(&now).to_owned()),
             committed: Usd::ZERO,
             cost: Usd::ZERO,
             tokens_in: 0,
@@ -423,15 +439,16 @@ impl Draft {
             output_digest: None,
             output_version: None,
             error: None,
-            replay: None,
-            trace_id: self.trace_id,
+            replay: self.replay,
+            trace_id: self.origin.trace_id,
             created_by: caller.key_id,
             last_seq: OPENING_EVENTS,
             created_at: now.clone(),
             updated_at: now.clone(),
             started_at: Some(now),
             completed_at: None,
-        }
+        };
+        (run, cap)
     }
 }
 
@@ -467,7 +484,7 @@ impl Turn {
     }
 
     async fn open(
-        &self,
+        &mut self,
         store: &Store,
         input: &Value,
         said: Option<(ConversationId, &Message)>,
@@ -475,14 +492,26 @@ impl Turn {
     ) -> Result<()> {
         let events = self.opening_events();
         let due_millis = self.app.clock().epoch_millis() + LOST_AFTER.as_millis() as i64;
-        let opening = Opening { run: &self.run, input, events: &events, due_millis };
-        match store.begin_turn(&self.log.tenant(), &opening, said, speaker).await? {
-            TurnBegun::Yes => Ok(()),
-            TurnBegun::PersonaGone => Err(gone(self.character.persona)),
-            TurnBegun::OtherSlug => {
-                let named = speaker.and_then(|speaker| speaker.slug).unwrap_or_default();
-                Err(with_another(self.character.persona, named))
+        let (tenant, Cap { cap, named }) = (self.log.tenant(), self.cap);
+        let persona = self.character.persona;
+        let write = async |run: &Run| {
+            let opening = Opening { run, input, events: &events, due_millis, cap };
+            match store.begin_turn(&tenant, &opening, said, speaker).await? {
+                TurnBegun::Run(begun) => Ok(begun),
+                TurnBegun::PersonaGone => Err(gone(persona)),
+                TurnBegun::OtherSlug => {
+                    let named = speaker.and_then(|speaker| speaker.slug).unwrap_or_default();
+                    Err(with_another(persona, named))
+                }
             }
+        };
+        match within_month(self.run.clone(), cap, named, write).await? {
+            Ok(run) => {
+                self.purse = TurnPurse::new(run.budget());
+                self.run = run;
+                Ok(())
+            }
+            Err(run) => Err(made_before(&run)),
         }
     }
 
@@ -796,6 +825,15 @@ impl Turn {
         self.run.updated_at = at.to_owned();
         self.run.completed_at = Some(at.to_owned());
     }
+}
+
+/// A turn is made by the call that begins it; another try of that call can only point to it.
+fn made_before(run: &Run) -> Error {
+    let message = format!(
+        "An earlier try of this request made {}, and its answer was not kept for it. Read the run, or send the message again with another Idempotency-Key.",
+        run.id
+    );
+    Error::new(Code::IdempotencyInProgress, message).with_run(run.id)
 }
 
 /// What was said, and what it took.

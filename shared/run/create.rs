@@ -23,9 +23,12 @@ use crate::{
     provider::sandbox,
     queue::StepMessage,
     store::{
+        Store,
         personas::{PersonaEntry, Visibility},
-        runs::{Ending, EventLog, Written},
+        runs::{Begun, Ending, EventLog, Opening, Written},
+        usage::month_of,
     },
+    tenant::Tenant,
 };
 
 /// The largest seed: integers up to here are exact in every JSON implementation.
@@ -67,6 +70,15 @@ pub struct CreatePersona {
 
 fn english() -> String {
     "en".to_owned()
+}
+
+/// Where a run comes from. An earlier try of the same call may have begun it already: then it is that one.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The run that the call makes, if it makes one.
+    pub run: RunId,
+    /// X-Ray trace of the call.
+    pub trace_id: Option<String>,
 }
 
 /// A run that has begun, with its first event.
@@ -118,7 +130,7 @@ pub async fn create(
     app: &App,
     caller: &Caller,
     body: CreatePersona,
-    trace_id: Option<String>,
+    origin: Origin,
 ) -> Result<Started> {
     body.check()?;
     if body.pipeline.is_some() {
@@ -126,8 +138,7 @@ pub async fn create(
     }
     let name = match &body.pipeline {
         Some(name) => name.clone(),
-        None if caller.plan >= Plan::Team => app.store().await.workspace(caller.tenant()).await?.pipeline,
-        None => pipeline::DEFAULT.to_owned(),
+        None => caller.pipeline.clone(),
     };
     let pipeline = named(&name, false)?;
     let seed = body.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
@@ -144,7 +155,7 @@ pub async fn create(
         budget,
         slug: body.slug,
         replay: None,
-        trace_id,
+        origin,
     };
     begin(app, caller, pipeline, &input, draft).await
 }
@@ -194,7 +205,7 @@ pub async fn refine(
     caller: &Caller,
     persona: &PersonaEntry,
     body: RefinePersona,
-    trace_id: Option<String>,
+    origin: Origin,
 ) -> Result<Started> {
     body.check()?;
     if body.pipeline.is_some() {
@@ -218,9 +229,17 @@ pub async fn refine(
         budget,
         slug: None,
         replay: None,
-        trace_id,
+        origin,
     };
     begin(app, caller, pipeline, &input, draft).await
+}
+
+/// Whether a pipeline of this name makes personas.
+///
+/// # Errors
+/// 400 naming those that do.
+pub fn known_pipeline(name: &str) -> Result<()> {
+    named(name, false).map(drop)
 }
 
 /// The pipeline of a name, among those that edit personas or those that make them.
@@ -251,8 +270,11 @@ struct Draft {
     budget: Option<Usd>,
     slug: Option<String>,
     replay: Option<Replay>,
-    trace_id: Option<String>,
+    origin: Origin,
 }
+
+/// What a run that names no budget sets aside in a workspace with a monthly cap.
+const SET_ASIDE: Usd = Usd::from_micros(2_000_000);
 
 async fn begin(
     app: &App,
@@ -262,8 +284,9 @@ async fn begin(
     draft: Draft,
 ) -> Result<Started> {
     let now = app.clock().timestamp();
+    let cap = monthly_cap(caller, draft.replay.as_ref());
     let run = Run {
-        id: RunId::new(),
+        id: draft.origin.run,
         kind: draft.kind,
         status: RunStatus::Queued,
         mode: caller.mode,
@@ -273,7 +296,8 @@ async fn begin(
             digest: pipeline.digest.clone(),
         },
         seed: draft.seed,
-        budget_micros: draft.budget.map(Usd::micros),
+        budget_micros: draft.budget.or(cap.map(|_| SET_ASIDE)).map(Usd::micros),
+        month: cap.map(|_| month_of(&now).to_owned()),
         committed: Usd::ZERO,
         cost: Usd::ZERO,
         tokens_in: 0,
@@ -291,7 +315,7 @@ async fn begin(
         output_version: None,
         error: None,
         replay: draft.replay,
-        trace_id: draft.trace_id,
+        trace_id: draft.origin.trace_id,
         created_by: caller.key_id,
         last_seq: 1,
         created_at: now.clone(),
@@ -303,14 +327,15 @@ async fn begin(
     let first = EventBody::run_started(run.id, ready.first().map_or("", String::as_str));
     let due = app.clock().epoch_millis() + config::lease().as_millis() as i64;
     let tenant = caller.tenant();
-    if !app.store().await.create_run(tenant, &run, input, first.clone(), due).await? {
-        let slug = run.slug.unwrap_or_default();
-        return Err(Error::new(
-            Code::SlugTaken,
-            format!("Another persona of this workspace has the slug \"{slug}\". Choose another one, or leave slug out."),
-        )
-        .with_param("slug"));
-    }
+    let store = app.store().await;
+    let write = async |run: &Run| {
+        let events = std::slice::from_ref(&first);
+        store.create_run(tenant, &Opening { run, input, events, due_millis: due, cap }).await
+    };
+    let run = match within_month(run, cap, draft.budget, write).await? {
+        Ok(run) => run,
+        Err(run) => return again(store, tenant, &run).await,
+    };
     tracing::Span::current().record("run_id", tracing::field::display(run.id));
     let messages: Vec<_> = ready.iter().map(|step| StepMessage::new(tenant, run.id, step)).collect();
     if let Err(error) = app.queue().await.send(&messages).await {
@@ -318,6 +343,71 @@ async fn begin(
         tracing::error!(error.code = %error.code, error.source = error.source_chain(), "first steps not sent");
     }
     Ok(Started { run, first })
+}
+
+/// A run that an earlier try of the same call has begun.
+async fn again(store: &Store, tenant: &Tenant, run: &Run) -> Result<Started> {
+    let found = store.run(tenant, run.id).await?;
+    let run = found.ok_or_else(|| Error::internal("a run that was there is gone"))?;
+    let first = store.events_page(tenant, run.id, 0, 1).await?.into_iter().next();
+    let first = first.ok_or_else(|| Error::internal("a run without a first event"))?.body;
+    Ok(Started { run, first })
+}
+
+/// The cap that a new run of this caller is held to. What costs nothing is held to none.
+pub(crate) fn monthly_cap(caller: &Caller, replay: Option<&Replay>) -> Option<Usd> {
+    let free = caller.mode == Mode::Test || replay.is_some_and(|replay| replay.mode == ReplayMode::Exact);
+    caller.monthly_budget.filter(|_| !free)
+}
+
+/// Writes a run whose budget the month's cap allows; a run that named none makes do with what is left. `Err(run)` when
+/// there is a run of its id already.
+///
+/// # Errors
+/// 402 when the cap leaves less than its budget; 409 when its slug is taken.
+pub(crate) async fn within_month(
+    mut run: Run,
+    cap: Option<Usd>,
+    named: Option<Usd>,
+    write: impl AsyncFn(&Run) -> Result<Begun>,
+) -> Result<std::result::Result<Run, Run>> {
+    for _ in 0..3 {
+        match write(&run).await? {
+            Begun::Yes => return Ok(Ok(run)),
+            Begun::Already => return Ok(Err(run)),
+            Begun::SlugTaken => return Err(slug_taken(&run)),
+            Begun::MonthUsedUp(committed) => {
+                let left = cap.unwrap_or_default() - committed;
+                if named.is_some() || left <= Usd::ZERO {
+                    return Err(month_used_up(&run, cap.unwrap_or_default(), committed));
+                }
+                run.budget_micros = Some(left.micros());
+            }
+        }
+    }
+    let cap = cap.unwrap_or_default();
+    Err(month_used_up(&run, cap, cap))
+}
+
+fn slug_taken(run: &Run) -> Error {
+    let slug = run.slug.clone().unwrap_or_default();
+    Error::new(
+        Code::SlugTaken,
+        format!("Another persona of this workspace has the slug \"{slug}\". Choose another one, or leave slug out."),
+    )
+    .with_param("slug")
+}
+
+fn month_used_up(run: &Run, cap: Usd, committed: Usd) -> Error {
+    let month = run.month.clone().unwrap_or_default();
+    let needed = run.budget().unwrap_or_default();
+    Error::new(
+        Code::WorkspaceBudgetExceeded,
+        format!(
+            "The workspace has spent or set aside {} of its {} for {month} (UTC); this run may need {}. Raise monthly_budget_usd, send a smaller budget_usd, or wait for the next month.",
+            committed.dollars(), cap.dollars(), needed.dollars()
+        ),
+    )
 }
 
 /// Ends a run by its owner's wish.
@@ -390,7 +480,7 @@ pub async fn replay(
     caller: &Caller,
     of: &Run,
     request: ReplayRequest,
-    trace_id: Option<String>,
+    origin: Origin,
 ) -> Result<Replayed> {
     if !of.status.is_final() {
         return Err(Error::new(
@@ -421,7 +511,7 @@ pub async fn replay(
     let overrides = request.overrides.unwrap_or_default();
     if of.kind.is_spoken() {
         overrides.check_of_turn()?;
-        let turn = turn::replay(app, caller, of, data, replay, overrides, trace_id).await?;
+        let turn = turn::replay(app, caller, of, data, replay, overrides, origin).await?;
         return Ok(Replayed::Turn(Box::new(turn)));
     }
     let started = if request.mode == ReplayMode::Exact {
@@ -434,7 +524,7 @@ pub async fn replay(
             budget: None,
             slug: None,
             replay: Some(replay),
-            trace_id,
+            origin,
         };
         begin(app, caller, pipeline, &data.input, draft).await?
     } else {
@@ -448,7 +538,7 @@ pub async fn replay(
         let (seed, budget) = (changed.seed.unwrap_or(of.seed), changed.budget_usd);
         let input = serde_json::to_value(&changed).map_err(Error::internal)?;
         let draft =
-            Draft { kind: of.kind, persona: None, seed, budget, slug: None, replay: Some(replay), trace_id };
+            Draft { kind: of.kind, persona: None, seed, budget, slug: None, replay: Some(replay), origin };
         begin(app, caller, pipeline, &input, draft).await?
     };
     Ok(Replayed::Started(Box::new(started)))

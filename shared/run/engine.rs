@@ -131,7 +131,7 @@ impl<'a> Engine<'a> {
         };
         let failed = |output| ledger.result(StepStatus::Failed, output, begun, run.is_exact_replay());
         match halt {
-            Halt::Lost => self.store.settle_late(&self.tenant, held, &failed(Value::Null)).await?,
+            Halt::Lost => self.settle_late(run, held, &failed(Value::Null)).await?,
             Halt::Failed(error) => {
                 self.fail(&mut log, run, held, &error, &failed(Value::Null), None).await?;
             }
@@ -292,7 +292,7 @@ impl<'a> Engine<'a> {
             Written::Yes => {}
             Written::Overtaken => return Ok(Committed::Overtaken),
             Written::Lost => {
-                self.store.settle_late(&self.tenant, held, &result).await?;
+                self.settle_late(run, held, &result).await?;
                 return Ok(Committed::Yes { goes_on: false });
             }
         }
@@ -301,6 +301,10 @@ impl<'a> Engine<'a> {
             tracing::info!(run.status = "completed", "run ended");
         }
         Ok(Committed::Yes { goes_on: !ends })
+    }
+
+    async fn settle_late(&self, run: &Run, held: &Held, result: &StepResult) -> Result<()> {
+        self.store.settle_late(&self.tenant, run, held, result, self.clock).await
     }
 
     async fn fail(
@@ -315,7 +319,7 @@ impl<'a> Engine<'a> {
         let stored = error.to_stored();
         let how = Ending::Failed { error: &stored, step: Some((held, result)), diverged };
         if self.store.end_run(log, run, how, self.clock).await? == Written::Lost {
-            return self.store.settle_late(&self.tenant, held, result).await;
+            return self.settle_late(run, held, result).await;
         }
         log_step(result);
         let source = error.source_chain();

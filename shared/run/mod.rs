@@ -8,10 +8,10 @@ mod refining;
 mod step;
 mod tail;
 
-pub(crate) use create::SEED_MOST;
+pub(crate) use create::{SEED_MOST, monthly_cap, within_month};
 pub use create::{
-    CreatePersona, Overrides, RefinePersona, ReplayRequest, Replayed, Started, cancel, create, refine,
-    replay, wait_seconds,
+    CreatePersona, Origin, Overrides, RefinePersona, ReplayRequest, Replayed, Started, cancel, create,
+    known_pipeline, refine, replay, wait_seconds,
 };
 pub use engine::{Engine, reap};
 pub use tail::Tail;
@@ -212,6 +212,9 @@ pub struct Run {
     /// Hard cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_micros: Option<i64>,
+    /// The month (`2026-11`) in which its budget is set aside, where the workspace has a monthly cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<String>,
     /// Spent or reserved; never above the cap.
     #[serde(with = "micros")]
     pub committed: Usd,

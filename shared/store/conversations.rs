@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     Item, Page, Refused, Store, from_item, number, primary_key,
-    runs::{EventLog, Opening, delete, put, put_new},
+    runs::{Begun, EventLog, Opening, delete, put, put_new, month_writes, refused_begin},
     storage, text, to_attribute, to_item,
 };
 use crate::{
@@ -63,11 +63,11 @@ pub struct Speaker<'a> {
     pub slug: Option<&'a str>,
 }
 
-/// What came of beginning a turn; in all cases but the first, nothing was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What came of beginning a turn; unless its run began, nothing was written.
+#[derive(Debug, PartialEq, Eq)]
 pub enum TurnBegun {
-    /// It began.
-    Yes,
+    /// As its run did.
+    Run(Begun),
     /// The persona was deleted.
     PersonaGone,
     /// The persona has another slug.
@@ -252,6 +252,8 @@ impl Store {
         speaker: Option<Speaker<'_>>,
     ) -> Result<TurnBegun> {
         let mut writes = self.opening_writes(tenant, opening)?;
+        let month_at = writes.len();
+        writes.extend(month_writes(tenant, opening)?);
         let checked_at = writes.len();
         if let Some(Speaker { persona, slug }) = speaker {
             writes.push(self.speaker_check(tenant, persona, slug)?);
@@ -262,7 +264,10 @@ impl Store {
             writes.push(put(&table, to_item(&messages_partition(tenant, id), &key, message)?)?);
         }
         match self.transact(writes).await {
-            Ok(()) => Ok(TurnBegun::Yes),
+            Ok(()) => Ok(TurnBegun::Run(Begun::Yes)),
+            Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at < checked_at) => {
+                refused_begin(&failed, month_at, month_at).map(TurnBegun::Run)
+            }
             Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == checked_at) => {
                 let still_is = failed.into_iter().any(|(at, item)| at == checked_at && item.is_some());
                 Ok(if still_is { TurnBegun::OtherSlug } else { TurnBegun::PersonaGone })

@@ -1,216 +1,70 @@
-//! Keys: authentication and rate limiting in one conditional update.
-//!
-//! The bucket is a true token bucket without `min` or `max`, which update expressions lack. The item holds
-//! `next_at`, when the next token may be taken, and `full_at`, when the bucket is full again, both microseconds.
-//! While the bucket is not full, taking a token adds one interval (`step`) to both. A full bucket restarts from now.
-//! Which of the two holds is guessed from what this process saw last; a wrong guess costs a second request.
+//! Keys at rest: what their owners see of them. What admits a call lies in `admission`; both change together.
 
-use std::{
-    collections::HashMap,
-    sync::{LazyLock, Mutex},
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-
-use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, UpdateItemOutput},
-    types::{Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
-};
-use backon::Retryable;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Item, Store, contention, from_item, is_contended, number, primary_key, storage, text, to_item};
+use super::{
+    Page, Refused, Store,
+    admission::{self, Admission, KeyOwner, LiveKey},
+    number, primary_key, text, to_attribute, to_item,
+};
 use crate::{
     clock::{days, timestamp},
     config::Setting,
     error::{Code, Error, Result},
-    id::{KeyId, WorkspaceId},
-    key::{ApiKey, Caller, LIFETIME_DAYS, Mode, Plan, Scope},
+    id::KeyId,
+    key::{ApiKey, LIFETIME_DAYS, Mode, Scope},
     tenant::Tenant,
 };
 
-/// Most keys whose bucket this process remembers; the guess is worth little beyond.
-const REMEMBERED: usize = 4_096;
+/// Live keys of a workspace, at most: they lie in the one item that every call writes.
+pub const LIVE_MOST: usize = 20;
 
-static LAST_FULL_AT: LazyLock<Mutex<HashMap<String, i64>>> = LazyLock::new(Mutex::default);
-
-/// A key at rest.
+/// A key as its owner sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct KeyItem {
-    workspace_id: WorkspaceId,
-    key_id: KeyId,
-    name: String,
-    masked: String,
-    mode: Mode,
-    plan: Plan,
-    scopes: Vec<Scope>,
-    created_at: String,
-    /// Milliseconds since the epoch.
-    expires_millis: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<String>,
-    next_at: i64,
-    full_at: i64,
-    step: i64,
-    span_less_step: i64,
-    burst: i64,
-}
-
-/// State of the caller's bucket after this call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// The bucket's size.
-    pub limit: u32,
-    /// Calls left now.
-    pub remaining: u32,
-    /// Seconds until the bucket is full.
-    pub reset_seconds: u32,
-}
-
-/// Why a call was not admitted.
-#[derive(Debug)]
-pub enum Denied {
-    /// The key is not good.
-    Key(Error),
-    /// The bucket is empty.
-    Empty(Allowance, Error),
-}
-
-/// A new key's public half.
-#[derive(Debug, Clone, Serialize)]
-pub struct NewKey {
+pub struct KeyRecord {
     /// Public id.
     pub id: KeyId,
     /// What the owner calls it.
     pub name: String,
     /// `pk_live_…wXyZ`.
     pub masked: String,
+    /// Its workspace's.
+    pub mode: Mode,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// When it ends, milliseconds since the epoch.
+    pub ends_millis: i64,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<String>,
+    /// The key that takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_to: Option<KeyId>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339.
-    pub expires_at: String,
+    pub updated_at: String,
 }
 
-impl Store {
-    /// Authenticates `key` and takes a token from its bucket.
-    pub async fn admit(&self, key: &ApiKey, now: OffsetDateTime) -> Result<(Caller, Allowance), Denied> {
-        let hash = key.hash();
-        let now_micros = (now.unix_timestamp_nanos() / 1_000) as i64;
-        let mut full = guess_full(&hash, now_micros);
-        for _ in 0..3 {
-            match self.take_token(&hash, now_micros, full).await.map_err(Denied::Key)? {
-                Ok(item) => {
-                    remember(&hash, item.full_at);
-                    return Ok((caller(&item), allowance(&item, now_micros)));
-                }
-                Err(None) => return Err(Denied::Key(unknown_key())),
-                Err(Some(item)) => {
-                    refuse_dead(&item, now_micros).map_err(Denied::Key)?;
-                    let is_full = item.full_at < now_micros;
-                    if !is_full && item.next_at > now_micros {
-                        return Err(empty(&item, now_micros));
-                    }
-                    full = is_full;
-                }
-            }
-        }
-        // Others changed the bucket between each of our tries: it is contended, which is what a limit is for.
-        Err(Denied::Key(
-            Error::new(Code::RateLimitExceeded, "Too many calls at once. Retry in a second.")
-                .with_retry_after(1),
-        ))
-    }
-
-    /// `Err(item)` when a condition failed, with the item as it is; `Err(None)` when there is none.
-    async fn take_token(
-        &self,
-        hash: &str,
-        now: i64,
-        full: bool,
-    ) -> Result<std::result::Result<KeyItem, Option<KeyItem>>> {
-        let (update, condition) = if full {
-            ("SET next_at = :now - span_less_step, full_at = :now + step", "full_at < :now")
-        } else {
-            ("SET next_at = next_at + step, full_at = full_at + step", "full_at >= :now AND next_at <= :now")
+impl KeyRecord {
+    /// The object of lists and answers; the key itself is in none of them.
+    pub fn to_object(&self, now_millis: i64) -> Value {
+        let status = match (&self.revoked_at, self.ends_millis > now_millis) {
+            (Some(_), _) => "revoked",
+            (None, true) => "active",
+            (None, false) => "expired",
         };
-        let condition =
-            format!("{condition} AND expires_millis > :now_millis AND attribute_not_exists(revoked_at)");
-        let table = Setting::WorkspacesTable.read()?;
-        let send = || async {
-            self.client
-                .update_item()
-                .table_name(&table)
-                .set_key(Some(primary_key(&partition(hash), "KEY")))
-                .update_expression(update)
-                .condition_expression(&condition)
-                .expression_attribute_values(":now", number(now))
-                .expression_attribute_values(":now_millis", number(now / 1_000))
-                .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-                .send()
-                .await
-        };
-        let answer = send.retry(contention()).when(is_contended).await;
-        settle(answer)
-    }
-
-    /// Writes items that make `key` usable in `tenant`; part of a larger transaction.
-    pub(super) fn new_key(
-        &self,
-        tenant: &Tenant,
-        key: &ApiKey,
-        plan: Plan,
-        draft: KeyDraft,
-        now: OffsetDateTime,
-    ) -> Result<(NewKey, Vec<TransactWriteItem>)> {
-        let rate = plan.rate();
-        let step = rate.interval_micros();
-        let expires = now + days(draft.expires_in_days.unwrap_or(LIFETIME_DAYS));
-        let item = KeyItem {
-            workspace_id: tenant.workspace(),
-            key_id: KeyId::new(),
-            name: draft.name,
-            masked: key.masked(),
-            mode: key.mode(),
-            plan,
-            scopes: draft.scopes,
-            created_at: timestamp(now),
-            expires_millis: (expires.unix_timestamp_nanos() / 1_000_000) as i64,
-            revoked_at: None,
-            next_at: 0,
-            full_at: 0,
-            step,
-            span_less_step: step * (i64::from(rate.burst) - 2),
-            burst: i64::from(rate.burst),
-        };
-        let hash = key.hash();
-        let pointer: Item = [("hash".to_owned(), text(&hash))]
-            .into_iter()
-            .chain(primary_key(&super::workspaces::partition(tenant), &format!("KEY#{}", item.key_id)))
-            .collect();
-        let table = Setting::WorkspacesTable.read()?;
-        let puts = [to_item(&partition(&hash), "KEY", &item)?, pointer]
-            .into_iter()
-            .map(|item| {
-                let put = Put::builder()
-                    .table_name(&table)
-                    .set_item(Some(item))
-                    .condition_expression("attribute_not_exists(pk)")
-                    .build()
-                    .map_err(Error::internal)?;
-                Ok(TransactWriteItem::builder().put(put).build())
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let shown = NewKey {
-            id: item.key_id,
-            name: item.name,
-            masked: item.masked,
-            scopes: item.scopes,
-            created_at: item.created_at,
-            expires_at: timestamp(expires),
-        };
-        Ok((shown, puts))
+        json!({
+            "id": self.id, "object": "key", "name": self.name, "masked": self.masked, "mode": self.mode,
+            "scopes": self.scopes, "status": status, "expires_at": instant(self.ends_millis),
+            "revoked_at": self.revoked_at, "rotated_to": self.rotated_to,
+            "created_at": self.created_at, "updated_at": self.updated_at,
+        })
     }
 }
 
@@ -225,101 +79,322 @@ pub struct KeyDraft {
     pub expires_in_days: Option<u64>,
 }
 
-/// The one partition that does not begin with a workspace: it is what tells the workspace.
-fn partition(hash: &str) -> String {
-    format!("KEY#{hash}")
-}
-
-fn settle(
-    answer: std::result::Result<UpdateItemOutput, aws_sdk_dynamodb::error::SdkError<UpdateItemError>>,
-) -> Result<std::result::Result<KeyItem, Option<KeyItem>>> {
-    match answer {
-        Ok(output) => Ok(Ok(from_item(output.attributes.unwrap_or_default())?)),
-        Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                Ok(Err(failed.item().cloned().map(from_item).transpose()?))
-            }
-            _ => Err(storage(error)),
-        },
-    }
-}
-
-fn guess_full(hash: &str, now: i64) -> bool {
-    LAST_FULL_AT.lock().ok().and_then(|seen| seen.get(hash).copied()).is_none_or(|full_at| full_at < now)
-}
-
-fn remember(hash: &str, full_at: i64) {
-    if let Ok(mut seen) = LAST_FULL_AT.lock() {
-        if seen.len() >= REMEMBERED {
-            seen.clear();
+impl KeyDraft {
+    fn record(&self, key: &ApiKey, now: OffsetDateTime) -> KeyRecord {
+        let ends = now + days(self.expires_in_days.unwrap_or(LIFETIME_DAYS));
+        KeyRecord {
+            id: KeyId::new(),
+            name: self.name.clone(),
+            masked: key.masked(),
+            mode: key.mode(),
+            scopes: self.scopes.clone(),
+            ends_millis: millis(ends),
+            revoked_at: None,
+            rotated_to: None,
+            created_at: timestamp(now),
+            updated_at: timestamp(now),
         }
-        seen.insert(hash.to_owned(), full_at);
     }
 }
 
-fn unknown_key() -> Error {
-    Error::new(
-        Code::InvalidKey,
-        "The API key is unknown. Check that it was copied whole, and that it was not revoked.",
-    )
+fn millis(at: OffsetDateTime) -> i64 {
+    (at.unix_timestamp_nanos() / 1_000_000) as i64
 }
 
-fn refuse_dead(item: &KeyItem, now_micros: i64) -> Result<()> {
-    if item.revoked_at.is_some() {
-        return Err(Error::new(
-            Code::InvalidKey,
-            format!("The API key {} was revoked. Create another one.", item.masked),
-        ));
+fn instant(millis: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+    at.map(timestamp).unwrap_or_default()
+}
+
+fn record_key(id: KeyId) -> String {
+    format!("KEY#{id}")
+}
+
+/// What makes `record` the key of `secret`, short of its admission.
+pub(super) fn key_writes(
+    tenant: &Tenant,
+    secret: &ApiKey,
+    record: &KeyRecord,
+) -> Result<Vec<TransactWriteItem>> {
+    let owner = KeyOwner { workspace_id: tenant.workspace(), key_id: record.id };
+    let pk = super::workspaces::partition(tenant);
+    [
+        to_item(&admission::owner_partition(&secret.hash()), "KEY", &owner)?,
+        to_item(&pk, &record_key(record.id), record)?,
+    ]
+    .into_iter()
+    .map(|item| super::runs::put_new(&Setting::WorkspacesTable.read()?, item))
+    .collect()
+}
+
+pub(super) fn live(record: &KeyRecord) -> LiveKey {
+    LiveKey { ends_millis: record.ends_millis, scopes: record.scopes.clone() }
+}
+
+/// The first key of a new workspace: its record, the writes, and the admission with it in.
+pub(super) fn first_key(
+    tenant: &Tenant,
+    secret: &ApiKey,
+    draft: &KeyDraft,
+    mut admission: Admission,
+    now: OffsetDateTime,
+) -> Result<(KeyRecord, Vec<TransactWriteItem>)> {
+    let record = draft.record(secret, now);
+    admission.keys.insert(record.id.to_string(), live(&record));
+    let mut writes = key_writes(tenant, secret, &record)?;
+    let item = to_item(&admission::partition(tenant), admission::SORT_KEY, &admission)?;
+    writes.push(super::runs::put_new(&Setting::WorkspacesTable.read()?, item)?);
+    Ok((record, writes))
+}
+
+/// Changes of the item that admits a workspace's keys.
+struct Change {
+    set: Vec<String>,
+    remove: Vec<String>,
+    condition: Vec<String>,
+    names: Vec<(String, String)>,
+    values: Vec<(String, AttributeValue)>,
+}
+
+impl Change {
+    fn new() -> Self {
+        Self {
+            set: Vec::new(),
+            remove: Vec::new(),
+            condition: vec!["attribute_exists(pk)".to_owned()],
+            names: vec![("#keys".to_owned(), "keys".to_owned())],
+            values: Vec::new(),
+        }
     }
-    if item.expires_millis <= now_micros / 1_000 {
-        return Err(Error::new(
-            Code::InvalidKey,
-            format!(
-                "The API key {} has expired: keys end 90 days after creation. Create another one.",
-                item.masked
-            ),
-        ));
+
+    fn key(&mut self, id: &str) -> String {
+        let name = format!("#k{}", self.names.len());
+        self.names.push((name.clone(), id.to_owned()));
+        format!("#keys.{name}")
     }
-    Ok(())
-}
 
-fn caller(item: &KeyItem) -> Caller {
-    Caller {
-        tenant: Tenant::of(item.workspace_id),
-        key_id: item.key_id,
-        mode: item.mode,
-        plan: item.plan,
-        scopes: item.scopes.clone(),
-        expires_at_millis: item.expires_millis,
+    fn value(&mut self, value: AttributeValue) -> String {
+        let name = format!(":v{}", self.values.len());
+        self.values.push((name.clone(), value));
+        name
+    }
+
+    fn add(&mut self, record: &KeyRecord) -> Result<()> {
+        let (path, value) = (self.key(&record.id.to_string()), to_attribute(&live(record))?);
+        let value = self.value(value);
+        self.set.push(format!("{path} = {value}"));
+        Ok(())
+    }
+
+    /// Only if it is there still.
+    fn take(&mut self, id: KeyId) {
+        let path = self.key(&id.to_string());
+        self.condition.push(format!("attribute_exists({path})"));
+        self.remove.push(path);
+    }
+
+    /// Only if it is there still.
+    fn end(&mut self, id: KeyId, at_millis: i64) {
+        let path = self.key(&id.to_string());
+        let value = self.value(number(at_millis));
+        self.condition.push(format!("attribute_exists({path})"));
+        self.set.push(format!("{path}.x = {value}"));
+    }
+
+    /// Makes room: what has ended admits nobody.
+    fn forget_ended(&mut self, admission: &Admission, now_millis: i64) {
+        for (id, key) in &admission.keys {
+            if key.ends_millis <= now_millis {
+                let path = self.key(id);
+                self.remove.push(path);
+            }
+        }
+    }
+
+    fn write(self, tenant: &Tenant) -> Result<TransactWriteItem> {
+        let part = |word: &str, parts: &[String]| {
+            if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
+        };
+        let mut update = Update::builder()
+            .table_name(Setting::WorkspacesTable.read()?)
+            .set_key(Some(primary_key(&admission::partition(tenant), admission::SORT_KEY)))
+            .update_expression(part("SET", &self.set) + &part("REMOVE", &self.remove))
+            .condition_expression(self.condition.join(" AND "));
+        for (name, value) in self.names {
+            update = update.expression_attribute_names(name, value);
+        }
+        for (name, value) in self.values {
+            update = update.expression_attribute_values(name, value);
+        }
+        let update = update.build().map_err(Error::internal)?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 }
 
-fn allowance(item: &KeyItem, now: i64) -> Allowance {
-    let left = if item.next_at > now { 0 } else { (now - item.next_at) / item.step.max(1) + 1 };
-    let until_full = (item.full_at - now).max(0);
-    Allowance {
-        limit: item.burst as u32,
-        remaining: left.clamp(0, item.burst) as u32,
-        reset_seconds: seconds_up(until_full),
+impl Store {
+    /// Another key of the workspace. The secret is returned here and never again.
+    ///
+    /// # Errors
+    /// 400 when the workspace has [`LIVE_MOST`] live keys.
+    pub async fn create_key(
+        &self,
+        tenant: &Tenant,
+        draft: &KeyDraft,
+        now: OffsetDateTime,
+    ) -> Result<(KeyRecord, ApiKey)> {
+        let admission = self.admission(tenant).await?;
+        let secret = ApiKey::generate(admission.mode);
+        let record = draft.record(&secret, now);
+        let mut change = Change::new();
+        change.forget_ended(&admission, millis(now));
+        change.add(&record)?;
+        // Those that others make at the same moment count, too.
+        let most = change.value(number(LIVE_MOST + change.remove.len()));
+        change.condition.push(format!("size(#keys) < {most}"));
+        let mut writes = vec![change.write(tenant)?];
+        writes.extend(key_writes(tenant, &secret, &record)?);
+        match self.transact(writes).await {
+            Ok(()) => Ok((record, secret)),
+            Err(Refused::Conditions(_)) => Err(Error::new(
+                Code::RequestInvalid,
+                format!("The workspace has {LIVE_MOST} live keys, which is the most. Revoke one first."),
+            )),
+            Err(refused) => Err(refused.into_error()),
+        }
     }
-}
 
-fn empty(item: &KeyItem, now: i64) -> Denied {
-    let wait = seconds_up((item.next_at - now).max(1));
-    let per_minute = 60_000_000 / item.step.max(1);
-    let error = Error::new(
-        Code::RateLimitExceeded,
-        format!(
-            "The {} plan allows {per_minute} requests a minute and bursts of {}. Retry in {wait} s.",
-            item.plan.as_str(),
-            item.burst
-        ),
-    )
-    .with_retry_after(wait);
-    Denied::Empty(allowance(item, now), error)
-}
+    /// A new key with another's name and scopes; the old one ends after `grace`, or when it would have ended anyway.
+    /// `None` when the old one is not live (any more).
+    pub async fn rotate_key(
+        &self,
+        tenant: &Tenant,
+        old: &KeyRecord,
+        grace: std::time::Duration,
+        now: OffsetDateTime,
+    ) -> Result<Option<(KeyRecord, ApiKey)>> {
+        let secret = ApiKey::generate(old.mode);
+        let draft =
+            KeyDraft { name: old.name.clone(), scopes: old.scopes.clone(), expires_in_days: None };
+        let record = draft.record(&secret, now);
+        let ends = millis(now + grace).min(old.ends_millis);
+        let mut change = Change::new();
+        change.forget_ended(&self.admission(tenant).await?, millis(now));
+        if change.names.iter().any(|(_, id)| *id == old.id.to_string()) {
+            return Ok(None);
+        }
+        change.add(&record)?;
+        if grace.is_zero() { change.take(old.id) } else { change.end(old.id, ends) }
+        let update = self
+            .record_update(tenant, old.id)?
+            .update_expression("SET ends_millis = :ends, rotated_to = :to, updated_at = :at")
+            .condition_expression("attribute_not_exists(revoked_at) AND attribute_not_exists(rotated_to)")
+            .expression_attribute_values(":ends", number(ends))
+            .expression_attribute_values(":to", text(record.id.to_string()))
+            .expression_attribute_values(":at", text(timestamp(now)));
+        let update = update.build().map_err(Error::internal)?;
+        let mut writes = vec![change.write(tenant)?, TransactWriteItem::builder().update(update).build()];
+        writes.extend(key_writes(tenant, &secret, &record)?);
+        match self.transact(writes).await {
+            Ok(()) => Ok(Some((record, secret))),
+            Err(Refused::Conditions(_)) => Ok(None),
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
 
-/// Whole seconds, rounded up.
-const fn seconds_up(micros: i64) -> u32 {
-    ((micros + 999_999) / 1_000_000) as u32
+    /// Ends a key at once: the next call with it is refused. A second time changes nothing.
+    ///
+    /// # Errors
+    /// 400 when it is the last admin key: nobody could make another.
+    pub async fn revoke_key(
+        &self,
+        tenant: &Tenant,
+        record: &KeyRecord,
+        now: OffsetDateTime,
+    ) -> Result<KeyRecord> {
+        let admission = self.admission(tenant).await?;
+        let id = record.id.to_string();
+        let Some(live) = admission.keys.get(&id) else { return self.note_revoked(tenant, record, now).await };
+        let mut change = Change::new();
+        if live.is_admin_at(millis(now)) {
+            let other = admission.keys.iter().find(|(key, live)| **key != id && live.is_admin_at(millis(now)));
+            let Some((other, _)) = other else {
+                let message = "This is the workspace's last admin key. Create or rotate one first.";
+                return Err(Error::new(Code::RequestInvalid, message));
+            };
+            // Two admins that revoke each other at once: one of them stays.
+            let path = change.key(other);
+            change.condition.push(format!("attribute_exists({path})"));
+        }
+        change.take(record.id);
+        let noted = self.revocation(tenant, record, now)?;
+        match self.transact(vec![change.write(tenant)?, noted]).await {
+            Ok(()) => Ok(KeyRecord { revoked_at: Some(timestamp(now)), updated_at: timestamp(now), ..record.clone() }),
+            // Somebody else changed the keys meanwhile; what is so now decides.
+            Err(Refused::Conditions(_)) => Box::pin(self.revoke_key(tenant, record, now)).await,
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    /// A key that admits nobody any more, for it has ended: it is only written down.
+    async fn note_revoked(
+        &self,
+        tenant: &Tenant,
+        record: &KeyRecord,
+        now: OffsetDateTime,
+    ) -> Result<KeyRecord> {
+        if record.revoked_at.is_some() {
+            return Ok(record.clone());
+        }
+        match self.transact(vec![self.revocation(tenant, record, now)?]).await {
+            Ok(()) | Err(Refused::Conditions(_)) => {
+                let seen = self.key(tenant, record.id).await?;
+                seen.ok_or_else(|| Error::not_found("key", &record.id.to_string()))
+            }
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    fn revocation(
+        &self,
+        tenant: &Tenant,
+        record: &KeyRecord,
+        now: OffsetDateTime,
+    ) -> Result<TransactWriteItem> {
+        let update = self
+            .record_update(tenant, record.id)?
+            .update_expression("SET revoked_at = :at, updated_at = :at")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(revoked_at)")
+            .expression_attribute_values(":at", text(timestamp(now)))
+            .build()
+            .map_err(Error::internal)?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    fn record_update(
+        &self,
+        tenant: &Tenant,
+        id: KeyId,
+    ) -> Result<aws_sdk_dynamodb::types::builders::UpdateBuilder> {
+        Ok(Update::builder()
+            .table_name(Setting::WorkspacesTable.read()?)
+            .set_key(Some(primary_key(&super::workspaces::partition(tenant), &record_key(id)))))
+    }
+
+    /// A key of the workspace.
+    pub async fn key(&self, tenant: &Tenant, id: KeyId) -> Result<Option<KeyRecord>> {
+        self.get(Setting::WorkspacesTable, &super::workspaces::partition(tenant), &record_key(id)).await
+    }
+
+    /// One page of keys, newest first, those that have ended included.
+    pub async fn keys(&self, tenant: &Tenant, after: Option<&str>, limit: usize) -> Result<Page<KeyRecord>> {
+        self.page_of(
+            Setting::WorkspacesTable,
+            &super::workspaces::partition(tenant),
+            "KEY#",
+            after,
+            limit,
+            |_| true,
+        )
+        .await
+    }
 }

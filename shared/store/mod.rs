@@ -3,10 +3,13 @@
 //! Keys of items are made here and nowhere else; each partition begins with the workspace.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that talks to DynamoDB")]
 
+pub mod admission;
 pub mod conversations;
+pub mod idempotency;
 pub mod keys;
 pub mod personas;
 pub mod runs;
+pub mod usage;
 pub mod workspaces;
 
 use std::{
@@ -158,6 +161,25 @@ impl Store {
         limit: usize,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Page<T>> {
+        self.page_of(table, pk, "", after, limit, keep).await
+    }
+
+    /// The same of the items whose sort key begins with `prefix`; an empty one stands for all.
+    async fn page_of<T: DeserializeOwned>(
+        &self,
+        table: Setting,
+        pk: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Page<T>> {
+        let mut condition = "pk = :pk";
+        let mut values = Item::from([(":pk".to_owned(), text(pk))]);
+        if !prefix.is_empty() {
+            condition = "pk = :pk AND begins_with(sk, :prefix)";
+            values.insert(":prefix".to_owned(), text(prefix));
+        }
         let mut start = after.map(|sk| primary_key(pk, sk));
         let mut page = Page { items: Vec::new(), next: None };
         let mut scanned = 0;
@@ -166,8 +188,8 @@ impl Store {
                 .client
                 .query()
                 .table_name(table.read()?)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", text(pk))
+                .key_condition_expression(condition)
+                .set_expression_attribute_values(Some(values.clone()))
                 .scan_index_forward(false)
                 .consistent_read(true)
                 .limit((limit + 1).max(50) as i32)

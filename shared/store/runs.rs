@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::{
     Item, Page, Refused, Store, contention, conversations::TurnEnd, from_item, is_contended, number,
     primary_key, storage, text, to_attribute, to_item,
+    usage::{self, Spent},
 };
 use crate::{
     Usd,
@@ -147,6 +148,21 @@ pub struct Opening<'a> {
     pub events: &'a [EventBody],
     /// When the reaper looks at it first, milliseconds since the epoch.
     pub due_millis: i64,
+    /// The workspace's monthly cap, where the run's budget is set aside in its month.
+    pub cap: Option<Usd>,
+}
+
+/// What came of writing a new run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It is written.
+    Yes,
+    /// Another persona has the slug.
+    SlugTaken,
+    /// The month's cap leaves less than the run's budget; this much is spent or set aside.
+    MonthUsedUp(Usd),
+    /// There is a run of this id: an earlier try of the same call made it.
+    Already,
 }
 
 /// How a run ends well.
@@ -332,23 +348,18 @@ fn shard(run: RunId) -> String {
 }
 
 impl Store {
-    /// Writes a new run with its input and first event; with `slug`, reserves it. `false` when the slug is taken.
-    pub async fn create_run(
-        &self,
-        tenant: &Tenant,
-        run: &Run,
-        input: &Value,
-        first: EventBody,
-        due_millis: i64,
-    ) -> Result<bool> {
-        let opening = Opening { run, input, events: std::slice::from_ref(&first), due_millis };
-        let mut writes = self.opening_writes(tenant, &opening)?;
-        if let Some(slug) = &run.slug {
-            writes.push(super::personas::reserve_slug(tenant, slug, run)?);
+    /// Writes a new run with its input and first event; with `slug`, reserves it.
+    pub async fn create_run(&self, tenant: &Tenant, opening: &Opening<'_>) -> Result<Begun> {
+        let mut writes = self.opening_writes(tenant, opening)?;
+        let slug_at = writes.len();
+        if let Some(slug) = &opening.run.slug {
+            writes.push(super::personas::reserve_slug(tenant, slug, opening.run)?);
         }
+        let month_at = writes.len();
+        writes.extend(month_writes(tenant, opening)?);
         match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 4) => Ok(false),
+            Ok(()) => Ok(Begun::Yes),
+            Err(Refused::Conditions(failed)) => refused_begin(&failed, slug_at, month_at),
             Err(refused) => Err(refused.into_error()),
         }
     }
@@ -409,6 +420,7 @@ impl Store {
             let held = Held { run: run.id, step: (*step).to_owned(), attempt: 1 };
             writes.extend(self.recording_writes(&tenant, &held, Some(recording))?);
         }
+        writes.extend(usage::end_writes(&tenant, run, run.status, Spent::of(run), &run.updated_at)?);
         Ok(writes)
     }
 
@@ -734,21 +746,30 @@ impl Store {
             writes.extend(ending.writes.iter().cloned());
             writes.push(self.entry_update(&tenant, held.run, RunStatus::Completed)?);
         }
+        let mut before = Spent::of(run);
         loop {
             let seq = log.last + events.len() as u64;
-            let header = self.commit_update(&tenant, held, result, &dependants, ending.as_ref(), seq, &at)?;
+            let header =
+                self.commit_update(&tenant, held, result, &dependants, ending.as_ref(), before, seq, &at)?;
             let (appended, behind) = log.items(events, &at)?;
             let logged = 1..=appended.len();
             let mut all = vec![TransactWriteItem::builder().update(header).build()];
             all.extend(appended);
             all.extend(writes.iter().cloned());
+            if ending.is_some() {
+                let spent = before.and(result.cost, result.tokens_in, result.tokens_out);
+                all.extend(usage::end_writes(&tenant, run, RunStatus::Completed, spent, &at)?);
+            }
             match self.transact(all).await {
                 Ok(()) => {
                     *log = behind;
                     return Ok(Written::Yes);
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
-                    return Ok(Written::Lost);
+                    match self.spent_since(&tenant, held, before).await? {
+                        Some(now) if ending.is_some() => before = now,
+                        _ => return Ok(Written::Lost),
+                    }
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| logged.contains(at)) => {
                     self.catch_up(log, failed.into_iter().next().and_then(|(_, item)| item)).await?;
@@ -822,9 +843,11 @@ impl Store {
         result: &StepResult,
         dependants: &[&String],
         ending: Option<&RunResult>,
+        before: Spent,
         seq: u64,
         at: &str,
     ) -> Result<Update> {
+        let mut condition = HELD.to_owned();
         let mut set = vec![
             "updated_at = :at".to_owned(),
             "last_seq = :seq".into(),
@@ -840,7 +863,6 @@ impl Store {
         let mut update = Update::builder()
             .table_name(Setting::RunsTable.read()?)
             .set_key(Some(primary_key(&partition(tenant, held.run), "RUN")))
-            .condition_expression(HELD)
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#step", &held.step)
             .expression_attribute_values(":running", text("running"))
@@ -865,6 +887,9 @@ impl Store {
         }
         let mut remove = "";
         if let Some(ending) = ending {
+            // What is counted as the run's is all that it has spent.
+            condition.push_str(SPENT_BEFORE);
+            update = spent_values(update, before);
             set.push("#status = :completed".into());
             set.push("completed_at = :at".into());
             set.push("output_digest = :digest".into());
@@ -882,6 +907,7 @@ impl Store {
             }
         }
         update
+            .condition_expression(condition)
             .update_expression(format!(
                 "SET {}{remove} ADD committed :release, cost :cost, tokens_in :in, tokens_out :out",
                 set.join(", ")
@@ -914,20 +940,29 @@ impl Store {
             writes.extend(self.recording_writes(&tenant, held, result.recording.as_ref())?);
         }
         let event = how.event();
+        let mut before = Spent::of(run);
         loop {
-            let header = self.ending_update(&tenant, run, &how, log.last + 1, &at)?;
+            let header = self.ending_update(&tenant, run, &how, before, log.last + 1, &at)?;
             let mut all = vec![
                 TransactWriteItem::builder().update(header).build(),
                 put_new(&Setting::RunsTable.read()?, log.item(std::slice::from_ref(&event), &at)?)?,
             ];
             all.extend(writes.iter().cloned());
+            let spent = how.result().map_or(before, |result| {
+                before.and(result.cost, result.tokens_in, result.tokens_out)
+            });
+            all.extend(usage::end_writes(&tenant, run, how.status(), spent, &at)?);
             match self.transact(all).await {
                 Ok(()) => {
                     log.wrote(std::slice::from_ref(&event));
                     return Ok(Written::Yes);
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
-                    return Ok(Written::Lost);
+                    // Other steps of it may have spent something since its header was read.
+                    match self.spent_now(&tenant, run.id).await? {
+                        Some((status, now)) if !status.is_final() && now != before => before = now,
+                        _ => return Ok(Written::Lost),
+                    }
                 }
                 Err(Refused::Conditions(mut failed)) if failed.iter().all(|(at, _)| *at == 1) => {
                     self.catch_up(log, failed.pop().and_then(|(_, item)| item)).await?;
@@ -945,6 +980,7 @@ impl Store {
         tenant: &Tenant,
         run: &Run,
         how: &Ending<'_>,
+        before: Spent,
         seq: u64,
         at: &str,
     ) -> Result<Update> {
@@ -957,7 +993,8 @@ impl Store {
             .expression_attribute_values(":status", to_attribute(&how.status())?)
             .expression_attribute_values(":at", text(at))
             .expression_attribute_values(":seq", number(seq));
-        let mut condition = "#status IN (:queued, :running)".to_owned();
+        update = spent_values(update, before);
+        let mut condition = format!("#status IN (:queued, :running){SPENT_BEFORE}");
         let mut set = "#status = :status, completed_at = :at, updated_at = :at, last_seq = :seq".to_owned();
         let mut add = String::new();
         if let Ending::Failed { error, step, diverged } = how {
@@ -995,21 +1032,61 @@ impl Store {
     }
 
     /// Counts the cost of a step whose run ended, or that was lost to another worker, while the provider answered.
-    pub async fn settle_late(&self, tenant: &Tenant, held: &Held, result: &StepResult) -> Result<()> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(Setting::RunsTable.read()?)
-            .set_key(Some(primary_key(&partition(tenant, held.run), "RUN")))
-            .condition_expression("attribute_exists(pk)")
-            .update_expression("ADD committed :release, cost :cost, tokens_in :in, tokens_out :out")
-            .expression_attribute_values(":release", number(-result.release.micros()))
-            .expression_attribute_values(":cost", number(result.cost.micros()))
-            .expression_attribute_values(":in", number(result.tokens_in))
-            .expression_attribute_values(":out", number(result.tokens_out));
-        let send = || async { update.clone().send().await };
-        send.retry(contention()).when(is_contended).await.map_err(storage)?;
+    pub async fn settle_late(
+        &self,
+        tenant: &Tenant,
+        run: &Run,
+        held: &Held,
+        result: &StepResult,
+        clock: &dyn Clock,
+    ) -> Result<()> {
+        let late = Spent::default().and(result.cost, result.tokens_in, result.tokens_out);
+        let at = clock.timestamp();
+        // An ended run was counted without it; one that goes on is counted with it at its end.
+        for (condition, ended) in [("#status IN (:queued, :running)", false), ("attribute_exists(pk)", true)] {
+            let mut update = Update::builder()
+                .table_name(Setting::RunsTable.read()?)
+                .set_key(Some(primary_key(&partition(tenant, held.run), "RUN")))
+                .condition_expression(condition)
+                .update_expression("ADD committed :release, cost :cost, tokens_in :in, tokens_out :out")
+                .expression_attribute_values(":release", number(-result.release.micros()))
+                .expression_attribute_values(":cost", number(result.cost.micros()))
+                .expression_attribute_values(":in", number(result.tokens_in))
+                .expression_attribute_values(":out", number(result.tokens_out));
+            if !ended {
+                update = update
+                    .expression_attribute_names("#status", "status")
+                    .expression_attribute_values(":queued", text("queued"))
+                    .expression_attribute_values(":running", text("running"));
+            }
+            let update = update.build().map_err(Error::internal)?;
+            let mut writes = vec![TransactWriteItem::builder().update(update).build()];
+            if ended {
+                writes.extend(usage::late_writes(tenant, run, late, &at)?);
+            }
+            match self.transact(writes).await {
+                Ok(()) => return Ok(()),
+                Err(Refused::Conditions(_)) => {}
+                Err(refused) => return Err(refused.into_error()),
+            }
+        }
         Ok(())
+    }
+
+    /// What a run has spent by now, and where it stands.
+    async fn spent_now(&self, tenant: &Tenant, run: RunId) -> Result<Option<(RunStatus, Spent)>> {
+        let run = self.run(tenant, run).await?;
+        Ok(run.map(|run| (run.status, Spent::of(&run))))
+    }
+
+    /// What a run has spent by now, if that is all in which a commit's header was wrong: the step is still this worker's.
+    async fn spent_since(&self, tenant: &Tenant, held: &Held, before: Spent) -> Result<Option<Spent>> {
+        let Some(run) = self.run(tenant, held.run).await? else { return Ok(None) };
+        let step = run.steps.get(&held.step);
+        let is_held = run.status == RunStatus::Running
+            && step.is_some_and(|step| step.status == StepStatus::Running && step.attempt == held.attempt);
+        let now = Spent::of(&run);
+        Ok((is_held && now != before).then_some(now))
     }
 
     fn entry_update(&self, tenant: &Tenant, run: RunId, status: RunStatus) -> Result<TransactWriteItem> {
@@ -1088,6 +1165,13 @@ impl Ending<'_> {
         }
     }
 
+    fn result(&self) -> Option<&StepResult> {
+        match self {
+            Self::Failed { step: Some((_, result)), .. } => Some(result),
+            _ => None,
+        }
+    }
+
     fn event(&self) -> EventBody {
         match self {
             Self::Cancelled => EventBody::run_cancelled(),
@@ -1100,6 +1184,37 @@ impl Ending<'_> {
             }
         }
     }
+}
+
+/// Nothing was spent since the header was read.
+const SPENT_BEFORE: &str = " AND cost = :cost_before AND tokens_in = :in_before AND tokens_out = :out_before";
+
+fn spent_values(
+    update: aws_sdk_dynamodb::types::builders::UpdateBuilder,
+    before: Spent,
+) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
+    update
+        .expression_attribute_values(":cost_before", number(before.cost.micros()))
+        .expression_attribute_values(":in_before", number(before.tokens_in))
+        .expression_attribute_values(":out_before", number(before.tokens_out))
+}
+
+/// What sets a new run's budget aside in its month.
+pub(super) fn month_writes(tenant: &Tenant, opening: &Opening<'_>) -> Result<Option<TransactWriteItem>> {
+    opening.cap.map_or(Ok(None), |cap| usage::reservation(tenant, opening.run, cap))
+}
+
+/// Which of the conditions of a new run failed: that of its header, of its slug or of its month.
+pub(super) fn refused_begin(failed: &[(usize, Option<Item>)], slug_at: usize, month_at: usize) -> Result<Begun> {
+    let at = |position: usize| failed.iter().find(|(at, _)| *at == position);
+    if at(0).is_some() {
+        return Ok(Begun::Already);
+    }
+    if slug_at < month_at && at(slug_at).is_some() {
+        return Ok(Begun::SlugTaken);
+    }
+    let month = at(month_at).ok_or_else(|| Error::internal("a new run was refused for no known reason"))?;
+    Ok(Begun::MonthUsedUp(usage::committed(month.1.as_ref())?))
 }
 
 const HELD: &str = "#status = :running AND steps.#step.#status = :running AND steps.#step.attempt = :attempt";

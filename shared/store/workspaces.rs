@@ -1,15 +1,17 @@
 //! Workspaces: made by the administrator's function together with their first admin key.
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    Store,
-    keys::{KeyDraft, NewKey},
-    to_item,
+    Refused, Store,
+    admission::{self, Admission},
+    keys::{KeyDraft, KeyRecord, first_key},
+    number, primary_key, text, to_item,
 };
 use crate::{
+    Usd,
     clock::timestamp,
     config::Setting,
     error::{Error, Result},
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// A tenant's own record.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
     /// Identifier.
     pub id: WorkspaceId,
@@ -33,10 +35,20 @@ pub struct Workspace {
     pub pipeline: String,
     /// The API version of calls that name none.
     pub api_version: String,
+    /// What its runs may spend in a calendar month (UTC); no cap where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_budget_micros: Option<i64>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339.
     pub updated_at: String,
+}
+
+impl Workspace {
+    /// What its runs may spend in a calendar month (UTC).
+    pub fn monthly_budget(&self) -> Option<Usd> {
+        self.monthly_budget_micros.map(Usd::from_micros)
+    }
 }
 
 pub(super) fn partition(tenant: &Tenant) -> String {
@@ -52,7 +64,7 @@ impl Store {
         plan: Plan,
         key: KeyDraft,
         now: OffsetDateTime,
-    ) -> Result<(Workspace, NewKey, ApiKey)> {
+    ) -> Result<(Workspace, KeyRecord, ApiKey)> {
         let workspace = Workspace {
             id: WorkspaceId::new(),
             name: name.to_owned(),
@@ -60,35 +72,61 @@ impl Store {
             plan,
             pipeline: "default".to_owned(),
             api_version: crate::API_VERSION.to_owned(),
+            monthly_budget_micros: None,
             created_at: timestamp(now),
             updated_at: timestamp(now),
         };
         let tenant = Tenant::of(workspace.id);
         let secret = ApiKey::generate(mode);
-        let (shown, mut writes) = self.new_key(&tenant, &secret, plan, key, now)?;
-        let put = Put::builder()
-            .table_name(Setting::WorkspacesTable.read()?)
-            .set_item(Some(to_item(&partition(&tenant), "WORKSPACE", &workspace)?))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()
-            .map_err(Error::internal)?;
-        writes.push(TransactWriteItem::builder().put(put).build());
-        self.transact(writes).await.map_err(super::Refused::into_error)?;
+        let (shown, mut writes) = first_key(&tenant, &secret, &key, Admission::new(&workspace), now)?;
+        let item = to_item(&partition(&tenant), "WORKSPACE", &workspace)?;
+        writes.push(super::runs::put_new(&Setting::WorkspacesTable.read()?, item)?);
+        self.transact(writes).await.map_err(Refused::into_error)?;
         Ok((workspace, shown, secret))
     }
 
-    /// Another key of an existing workspace, with the workspace's mode.
-    pub async fn create_key(
+    /// Changes a workspace's settings, if they are still those of `seen`, and what its calls are admitted with.
+    /// `None` when they are not.
+    pub async fn update_workspace(
         &self,
         tenant: &Tenant,
-        workspace: &Workspace,
-        key: KeyDraft,
+        seen: &Workspace,
+        mut changed: Workspace,
         now: OffsetDateTime,
-    ) -> Result<(NewKey, ApiKey)> {
-        let secret = ApiKey::generate(workspace.mode);
-        let (shown, writes) = self.new_key(tenant, &secret, workspace.plan, key, now)?;
-        self.transact(writes).await.map_err(super::Refused::into_error)?;
-        Ok((shown, secret))
+    ) -> Result<Option<Workspace>> {
+        changed.updated_at = timestamp(now);
+        let table = Setting::WorkspacesTable.read()?;
+        let put = aws_sdk_dynamodb::types::Put::builder()
+            .table_name(&table)
+            .set_item(Some(to_item(&partition(tenant), "WORKSPACE", &changed)?))
+            .condition_expression("updated_at = :seen")
+            .expression_attribute_values(":seen", text(&seen.updated_at))
+            .build()
+            .map_err(Error::internal)?;
+        let mut update = Update::builder()
+            .table_name(&table)
+            .set_key(Some(primary_key(&admission::partition(tenant), admission::SORT_KEY)))
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":pipeline", text(&changed.pipeline))
+            .expression_attribute_values(":version", text(&changed.api_version));
+        let mut expression = "SET pipeline = :pipeline, api_version = :version".to_owned();
+        match changed.monthly_budget_micros {
+            Some(cap) => {
+                expression.push_str(", cap_micros = :cap");
+                update = update.expression_attribute_values(":cap", number(cap));
+            }
+            None => expression.push_str(" REMOVE cap_micros"),
+        }
+        let update = update.update_expression(expression).build().map_err(Error::internal)?;
+        let writes = vec![
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().update(update).build(),
+        ];
+        match self.transact(writes).await {
+            Ok(()) => Ok(Some(changed)),
+            Err(Refused::Conditions(_)) => Ok(None),
+            Err(refused) => Err(refused.into_error()),
+        }
     }
 
     /// The caller's workspace.

@@ -7,7 +7,7 @@ use persona::{
     config::Setting,
     id::WorkspaceId,
     key::{ApiKey, Mode, Plan, Scope},
-    store::keys::{KeyDraft, NewKey},
+    store::keys::{KeyDraft, KeyRecord},
     store::workspaces::Workspace,
 };
 use serde::Deserialize;
@@ -93,8 +93,8 @@ async fn make(app: &App, payload: Value) -> Result<Value> {
     let (store, now) = (app.store().await, app.clock().now());
     if let Some(id) = request.workspace_id {
         let (tenant, workspace) = store.workspace_for_administrator(id).await?;
-        let (key, secret) = store.create_key(&tenant, &workspace, draft, now).await?;
-        return Ok(answer(&workspace, &key, &secret));
+        let (key, secret) = store.create_key(&tenant, &draft, now).await?;
+        return Ok(answer(&workspace, &key, &secret, app));
     }
     let name = request.name.trim();
     if name.is_empty() || name.chars().count() > 100 {
@@ -102,13 +102,14 @@ async fn make(app: &App, payload: Value) -> Result<Value> {
     }
     let (workspace, key, secret) =
         store.create_workspace(name, request.mode, request.plan, draft, now).await?;
-    Ok(answer(&workspace, &key, &secret))
+    Ok(answer(&workspace, &key, &secret, app))
 }
 
-fn answer(workspace: &Workspace, key: &NewKey, secret: &ApiKey) -> Value {
+fn answer(workspace: &Workspace, key: &KeyRecord, secret: &ApiKey, app: &App) -> Value {
+    let mut shown = key.to_object(app.clock().epoch_millis());
+    shown["secret"] = json!(secret.reveal());
     json!({
         "workspace": {"id": workspace.id, "object": "workspace", "name": workspace.name, "mode": workspace.mode, "plan": workspace.plan},
-        "key": {"id": key.id, "object": "key", "name": key.name, "scopes": key.scopes, "secret": secret.reveal(),
-                "created_at": key.created_at, "expires_at": key.expires_at},
+        "key": shown,
     })
 }

@@ -41,7 +41,7 @@ pub const ROUTE: Route = Route {
 /// Begins the run, then streams it, waits for it, or points to it.
 pub async fn handle(app: App, call: Call<CreatePersona>) -> Result<Reply> {
     let stream = call.query.flag("stream")?;
-    let started = run::create(&app, &call.caller, call.body.clone(), call.trace_id.clone()).await?;
+    let started = run::create(&app, &call.caller, call.body.clone(), call.origin.clone()).await?;
     if stream {
         return Ok(streamed(&app, &call.caller, started));
     }

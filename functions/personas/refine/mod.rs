@@ -43,7 +43,7 @@ pub async fn handle(app: App, call: Call<RefinePersona>) -> Result<Reply> {
     let stream = call.query.flag("stream")?;
     let persona = access::find(&app, &call.caller, call.path("persona"), None).await?;
     editing::precondition(&call, &persona)?;
-    let started = run::refine(&app, &call.caller, &persona, call.body.clone(), call.trace_id.clone()).await?;
+    let started = run::refine(&app, &call.caller, &persona, call.body.clone(), call.origin.clone()).await?;
     if stream {
         return Ok(create::streamed(&app, &call.caller, started));
     }

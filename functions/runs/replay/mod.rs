@@ -45,7 +45,7 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call<ReplayRequest>) -> Result<Reply> {
     let of = access::find(&app, &call.caller, call.path("run")).await?;
     let (id, ended) =
-        match run::replay(&app, &call.caller, &of, call.body.clone(), call.trace_id.clone()).await? {
+        match run::replay(&app, &call.caller, &of, call.body.clone(), call.origin.clone()).await? {
             Replayed::Started(started) => (started.run.id, wait(&app, &call, &started).await?),
             Replayed::Turn(turn) => {
                 let id = turn.run();

@@ -1,8 +1,7 @@
 //! `GET /v1/workspace`: the caller's workspace.
 
 use persona::{Result, app::App, config::Setting, key::Scope};
-use serde_json::json;
-
+use super::reply;
 use crate::{
     Form, Route,
     serve::{Call, Reply},
@@ -26,15 +25,5 @@ pub const ROUTE: Route = Route {
 
 /// Plan, mode, limits, active pipeline.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
-    let workspace = app.store().await.workspace(call.caller.tenant()).await?;
-    let rate = workspace.plan.rate();
-    Ok(Reply::json(
-        200,
-        json!({
-            "id": workspace.id, "object": "workspace", "name": workspace.name, "mode": workspace.mode,
-            "plan": workspace.plan, "pipeline": workspace.pipeline, "api_version": workspace.api_version,
-            "limits": {"requests_per_minute": rate.per_minute, "burst": rate.burst},
-            "created_at": workspace.created_at, "updated_at": workspace.updated_at,
-        }),
-    ))
+    Ok(reply(&app.store().await.workspace(call.caller.tenant()).await?))
 }

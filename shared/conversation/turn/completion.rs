@@ -12,7 +12,7 @@ use crate::{
     app::App,
     conversation::{Author, Conversation, DriftPolicy, Message, memory::Window, prompt},
     error::{Code, Error, Result},
-    id::{ConversationId, MessageId, PersonaId, RunId},
+    id::{ConversationId, MessageId, PersonaId},
     key::Caller,
     provider::{self, CompletionRequest, OutputSchema, Role, Speaker, Tool, ToolChoice},
     run::{RunKind, SEED_MOST},
@@ -86,11 +86,11 @@ pub async fn begin_completion(
     app: &App,
     caller: &Caller,
     asked: Complete,
-    trace_id: Option<String>,
+    origin: Origin,
 ) -> Result<Turn> {
     asked.check()?;
-    let run = RunId::new();
-    let completing = Completing { app, caller, asked: &asked, run, trace_id };
+    let run = origin.run;
+    let completing = Completing { app, caller, asked: &asked, origin };
     match &asked.whom {
         Whom::Alone { persona, version } => completing.alone(*persona, *version).await,
         Whom::Conversation { id, named, version } => {
@@ -146,8 +146,7 @@ struct Completing<'a> {
     app: &'a App,
     caller: &'a Caller,
     asked: &'a Complete,
-    run: RunId,
-    trace_id: Option<String>,
+    origin: Origin,
 }
 
 impl Completing<'_> {
@@ -157,9 +156,10 @@ impl Completing<'_> {
         let voice = read_alone(store, &tenant, persona, version).await.map_err(model_is_gone)?;
         let said = self.asked.before.iter().cloned();
         let said = said.chain([self.asked.own_message()]).chain(self.asked.after.iter().cloned());
-        let turn = self.turn(voice, None, said.collect());
+        let mut turn = self.turn(voice, None, said.collect());
+        let input = self.input(&turn);
         // The caller has just found the persona: there is nothing to check.
-        turn.open(store, &self.input(&turn), None, None).await?;
+        turn.open(store, &input, None, None).await?;
         Ok(turn)
     }
 
@@ -191,7 +191,7 @@ impl Completing<'_> {
         said.extend((!known).then(|| self.asked.own_message()));
         said.extend(self.asked.after.iter().cloned());
         let talk = Talk { conversation: conversation.clone(), window };
-        let turn = self.turn(voice, Some(talk), said);
+        let mut turn = self.turn(voice, Some(talk), said);
         let message = Message {
             id: MessageId::new(),
             number,
@@ -204,7 +204,8 @@ impl Completing<'_> {
         let kept = (!known).then_some((conversation.id, &message));
         let slug = Some(named).filter(|named| !PersonaId::has_prefix(named));
         let speaker = conversations::Speaker { persona: conversation.persona_id, slug };
-        turn.open(store, &self.input(&turn), kept, Some(speaker)).await.map_err(model_is_gone)?;
+        let input = self.input(&turn);
+        turn.open(store, &input, kept, Some(speaker)).await.map_err(model_is_gone)?;
         Ok(turn)
     }
 
@@ -214,15 +215,15 @@ impl Completing<'_> {
         let seed = asked.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
         let reply = MessageId::new();
         let draft = Draft {
-            run: self.run,
+            origin: self.origin.clone(),
             reply,
             kind: if talk.is_some() { RunKind::ConversationTurn } else { RunKind::OpenaiCompletion },
             seed,
             budget: None,
             conversation: talk.as_ref().map(|talk| talk.conversation.id),
-            trace_id: self.trace_id.clone(),
+            replay: None,
         };
-        let run = draft.run(self.app, self.caller, &character);
+        let (run, cap) = draft.run(self.app, self.caller, &character);
         let words = asked.tools.is_empty() && asked.schema.is_none() && !asked.stream;
         let told = talk.as_ref().map_or_else(Told::default, |talk| {
             let strict = talk.conversation.drift_policy == DriftPolicy::Regenerate;
@@ -233,6 +234,7 @@ impl Completing<'_> {
             log: EventLog::new(*self.caller.tenant(), run.id, OPENING_EVENTS),
             purse: TurnPurse::new(run.budget()),
             run,
+            cap,
             character,
             vectors,
             before: talk.as_ref().and_then(|talk| last_said(&talk.window.heard)),

@@ -20,7 +20,7 @@ use crate::{
         Answer, Ask, Asked, CompletionRequest, Exchange, Purse, Recording, Role, Router, Source, Speaker,
         ToolCall, Unanswered, config::Kind,
     },
-    run::{Overrides, Replay, Run},
+    run::{Origin, Overrides, Replay, Run},
     store::runs::{EventLog, RunData},
 };
 
@@ -79,7 +79,7 @@ pub async fn replay(
     data: RunData,
     replay: Replay,
     overrides: Overrides,
-    trace_id: Option<String>,
+    origin: Origin,
 ) -> Result<Turn> {
     let input: Input = serde_json::from_value(data.input.clone()).map_err(|_| not_kept(of))?;
     let (store, tenant) = (app.store().await, *caller.tenant());
@@ -92,16 +92,16 @@ pub async fn replay(
     };
     let reply = MessageId::new();
     let draft = Draft {
-        run: RunId::new(),
+        origin,
         reply,
         kind: of.kind,
         seed,
         budget: overrides.budget_usd,
         conversation: of.conversation_id,
-        trace_id,
+        replay: Some(replay),
     };
-    let run = Run { replay: Some(replay), ..draft.run(app, caller, &character) };
-    let turn = Turn {
+    let (run, cap) = draft.run(app, caller, &character);
+    let mut turn = Turn {
         app: app.clone(),
         log: EventLog::new(tenant, run.id, OPENING_EVENTS),
         purse: TurnPurse::new(run.budget()),
@@ -116,6 +116,7 @@ pub async fn replay(
         notes: input.notes,
         reply_id: reply,
         run,
+        cap,
     };
     let mut kept = data.input;
     kept["seed"] = json!(seed);

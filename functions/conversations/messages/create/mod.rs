@@ -52,7 +52,7 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call<Say>) -> Result<Reply> {
     let id = call.id("conversation", "conversation")?;
     let stream = call.body.stream;
-    let turn = turn::begin(&app, &call.caller, id, call.body, call.trace_id).await?;
+    let turn = turn::begin(&app, &call.caller, id, call.body, call.origin).await?;
     if stream { streamed(turn).await } else { Ok(Reply::json(200, speaking::whole(turn).await?.to_object())) }
 }
 

@@ -64,7 +64,7 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call<Body>) -> Result<Reply> {
     let asked = call.body.asked(whom(&app, &call).await?)?;
     let stream = asked.stream;
-    let turn = match begin_completion(&app, &call.caller, asked, call.trace_id.clone()).await {
+    let turn = match begin_completion(&app, &call.caller, asked, call.origin.clone()).await {
         Ok(turn) => turn,
         Err(error) => return Err(about_the_model(&app, &call, error).await),
     };

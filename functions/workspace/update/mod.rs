@@ -1,0 +1,121 @@
+//! `PATCH /v1/workspace`: a JSON Merge Patch of what an administrator may change.
+
+use persona::{
+    Error, Result, Usd, API_VERSION,
+    app::App,
+    config::Setting,
+    error::Code,
+    key::{Plan, Scope},
+    pipeline, run,
+    store::workspaces::Workspace,
+};
+use serde::{Deserialize, Deserializer};
+
+use super::{etag, reply};
+use crate::{
+    Form, Route,
+    serve::{Call, Reply},
+};
+
+/// The route.
+pub const ROUTE: Route = Route {
+    bin: "workspace-update",
+    method: "PATCH",
+    path: "/v1/workspace",
+    summary: "Change the workspace: name, active pipeline, API version, monthly budget.",
+    scope: Scope::Admin,
+    streaming: false,
+    query: &[],
+    headers: &["If-Match"],
+    body: Some(include_str!("request.json")),
+    answers: &[(200, Form::Object("workspace"))],
+    errors: &[Code::PreconditionFailed, Code::UpgradeRequired],
+    settings: &[Setting::WorkspacesTable, Setting::RunsTable],
+};
+
+/// How often a change is made anew on what another has written meanwhile.
+const TRIES: usize = 6;
+
+/// Body of the call; what is left out stays.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateWorkspace {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    pipeline: Option<String>,
+    #[serde(default)]
+    api_version: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    monthly_budget_usd: Option<Option<Usd>>,
+}
+
+/// `null` is something else than nothing.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<Usd>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl UpdateWorkspace {
+    fn applied(&self, workspace: &Workspace) -> Workspace {
+        let mut changed = workspace.clone();
+        if let Some(name) = &self.name {
+            changed.name = name.trim().to_owned();
+        }
+        if let Some(pipeline) = &self.pipeline {
+            changed.pipeline.clone_from(pipeline);
+        }
+        if let Some(version) = &self.api_version {
+            changed.api_version.clone_from(version);
+        }
+        if let Some(budget) = self.monthly_budget_usd {
+            changed.monthly_budget_micros = budget.map(Usd::micros);
+        }
+        changed
+    }
+
+    fn check(&self, call: &Call<Self>) -> Result<()> {
+        if let Some(version) = self.api_version.as_deref().filter(|version| *version != API_VERSION) {
+            let message = format!("There is no API version \"{version}\". Use {API_VERSION}.");
+            return Err(Error::invalid("api_version", message));
+        }
+        if let Some(name) = &self.pipeline {
+            run::known_pipeline(name)?;
+            if name != pipeline::DEFAULT {
+                call.caller.require_plan(Plan::Team, "pipeline")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Changes the workspace and what its calls are admitted with, both or neither.
+pub async fn handle(app: App, call: Call<UpdateWorkspace>) -> Result<Reply> {
+    call.body.check(&call)?;
+    let (store, tenant) = (app.store().await, call.caller.tenant());
+    for _ in 0..TRIES {
+        let now = app.clock().now();
+        let seen = store.workspace(tenant).await?;
+        precondition(&call, &seen)?;
+        let changed = call.body.applied(&seen);
+        if changed == seen {
+            return Ok(reply(&seen));
+        }
+        if changed.monthly_budget_micros.is_some() && seen.monthly_budget_micros.is_none() {
+            store.begin_month(tenant, now).await?;
+        }
+        if let Some(changed) = store.update_workspace(tenant, &seen, changed, now).await? {
+            return Ok(reply(&changed));
+        }
+    }
+    Err(Error::new(Code::PreconditionFailed, "Others are changing the workspace. Try again in a moment."))
+}
+
+fn precondition(call: &Call<UpdateWorkspace>, workspace: &Workspace) -> Result<()> {
+    let Some(wanted) = call.header("if-match") else { return Ok(()) };
+    let current = etag(workspace);
+    if wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current) {
+        return Ok(());
+    }
+    let message = format!("If-Match is {wanted}, but the workspace is at {current}. Read it, and send the change again.");
+    Err(Error::new(Code::PreconditionFailed, message))
+}
