@@ -17,6 +17,17 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// The gateway gives up on a buffered answer after so many seconds.
 const GATEWAY_SECONDS: u64 = 29;
 
+/// What begins or ends runs: it counts them.
+const RUN_MAKERS: [&str; 7] = [
+    "personas-create",
+    "personas-refine",
+    "runs-replay",
+    "runs-cancel",
+    "messages-create",
+    "completions-create",
+    "worker-steps",
+];
+
 /// Every binary, with what its environment must have.
 fn lambdas() -> BTreeMap<&'static str, &'static [Setting]> {
     let routes = ROUTES.iter().map(|route| (route.bin, route.settings));
@@ -256,7 +267,6 @@ fn a_function_is_told_of_what_it_needs_and_of_nothing_else() {
 #[test]
 fn a_function_may_reach_what_its_environment_names_and_nothing_else() {
     let functions = functions();
-    let routes: BTreeSet<_> = ROUTES.iter().map(|route| route.bin).collect();
     for (binary, settings) in lambdas() {
         let (statements, shared) = functions[binary].policies();
         let mut reached: BTreeSet<String> = BTreeSet::new();
@@ -279,14 +289,22 @@ fn a_function_may_reach_what_its_environment_names_and_nothing_else() {
             );
         }
         let mut wanted: BTreeSet<String> = settings.iter().map(|setting| arn(*setting)).collect();
-        if routes.contains(binary) {
-            assert_eq!(shared, ["Authenticate"], "{binary}");
-            // Taking a token from the key's bucket is all that most routes do to that table.
+        let route = ROUTES.iter().find(|route| route.bin == binary);
+        if let Some(route) = route {
+            let once = (route.method == "POST").then_some("Once");
+            let account = RUN_MAKERS.contains(&binary).then_some("Account");
+            let lent: Vec<&str> = ["Authenticate"].into_iter().chain(once).chain(account).collect();
+            assert_eq!(shared, lent, "{binary}");
+            // Taking a token from the workspace's bucket is all that most routes do to that table.
             if !reached.contains(&arn(Setting::WorkspacesTable)) {
                 wanted.remove(&arn(Setting::WorkspacesTable));
             }
         } else {
-            assert!(shared.is_empty(), "{binary} authenticates nobody, yet has {shared:?}");
+            let account = RUN_MAKERS.contains(&binary);
+            assert_eq!(shared, Vec::from_iter(account.then_some("Account")), "{binary} authenticates nobody");
+            if account {
+                wanted.remove(&arn(Setting::WorkspacesTable));
+            }
         }
         reached.retain(|resource| !resource.is_empty());
         assert_eq!(reached, wanted, "{binary}");
@@ -323,17 +341,20 @@ fn a_route_of_scope_read_writes_nothing() {
 }
 
 #[test]
-fn authentication_may_update_key_items_only() {
+fn authentication_may_read_whose_a_key_is_and_update_admission_only() {
     let policy = TEMPLATE["Resources"]["Authenticate"]["Properties"]["PolicyDocument"].clone();
-    let wanted = json!([{
-        "Effect": "Allow",
-        "Action": ["dynamodb:UpdateItem"],
-        "Resource": arn(Setting::WorkspacesTable),
-        "Condition": {
-            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["KEY#*"]},
-            "Null": {"dynamodb:LeadingKeys": "false"},
-        },
-    }]);
+    let may = |action: &str, keys: &str| {
+        json!({
+            "Effect": "Allow",
+            "Action": [action],
+            "Resource": arn(Setting::WorkspacesTable),
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            },
+        })
+    };
+    let wanted = json!([may("dynamodb:GetItem", "KEY#*"), may("dynamodb:UpdateItem", "WS#*#ADMISSION")]);
     assert_eq!(policy["Statement"], wanted);
 }
 

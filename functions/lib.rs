@@ -4,12 +4,14 @@
 pub mod admin;
 pub mod conversations;
 pub mod fallback;
+pub mod keys;
 pub mod openai;
 pub mod personas;
 pub mod pipelines;
 pub mod runs;
 pub mod serve;
 pub mod tools;
+pub mod usage;
 pub mod workers;
 pub mod workspace;
 
@@ -105,6 +107,12 @@ pub const ROUTES: &[&Route] = &[
     &runs::replay::ROUTE,
     &runs::diff::ROUTE,
     &workspace::get::ROUTE,
+    &workspace::update::ROUTE,
+    &usage::get::ROUTE,
+    &keys::create::ROUTE,
+    &keys::list::ROUTE,
+    &keys::rotate::ROUTE,
+    &keys::revoke::ROUTE,
     &pipelines::list::ROUTE,
     &pipelines::get::ROUTE,
     &conversations::create::ROUTE,

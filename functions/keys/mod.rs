@@ -26,7 +26,5 @@ fn shown_once(app: &App, record: &KeyRecord, secret: &ApiKey) -> Reply {
     let masked = record.to_object(app.clock().epoch_millis());
     let mut object = masked.clone();
     object["secret"] = json!(secret.reveal());
-    Reply::json(201, object)
-        .kept_as(masked)
-        .with_header("location", format!("/v1/keys/{}", record.id))
+    Reply::json(201, object).kept_as(masked).with_header("location", format!("/v1/keys/{}", record.id))
 }

@@ -92,7 +92,8 @@ fn parameters() -> Value {
 
 fn parameters_of(route: &Route) -> Vec<Value> {
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let headers = route.headers.iter().chain(HEADERS_READ).copied();
+    let once = (route.method == "POST").then_some("Idempotency-Key");
+    let headers = route.headers.iter().chain(HEADERS_READ).copied().chain(once);
     let named = in_path
         .map(|name| ("path", name))
         .chain(route.query.iter().map(|name| ("query", *name)))
@@ -174,7 +175,8 @@ fn body_schema(form: Form) -> Value {
 fn headers_answered(status: u16, form: Form) -> Map<String, Value> {
     let location =
         (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
-    let tagged = matches!(form, Form::Object("persona" | "card") | Form::Yaml("persona")).then_some("ETag");
+    let tagged = matches!(form, Form::Object("persona" | "card" | "workspace") | Form::Yaml("persona"))
+        .then_some("ETag");
     headers(location.into_iter().chain(tagged))
 }
 
@@ -195,6 +197,7 @@ fn codes_by_status(route: &Route) -> BTreeMap<u16, Vec<Code>> {
         Code::NotFound => route.path.contains('{') || route.errors.contains(code),
         Code::PayloadTooLarge => route.method != "GET",
         Code::UnsupportedMediaType => route.body.is_some(),
+        Code::IdempotencyKeyReused | Code::IdempotencyInProgress => route.method == "POST",
         other => route.errors.contains(other),
     };
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();

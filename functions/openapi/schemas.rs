@@ -13,6 +13,8 @@ const FILES: &[(&str, &str)] = &[
     ("objects/event.json", include_str!("../../shared/schemas/objects/event.json")),
     ("objects/diff.json", include_str!("../../shared/schemas/objects/diff.json")),
     ("objects/workspace.json", include_str!("../../shared/schemas/objects/workspace.json")),
+    ("objects/usage.json", include_str!("../../shared/schemas/objects/usage.json")),
+    ("objects/key.json", include_str!("../../shared/schemas/objects/key.json")),
     ("objects/pipeline.json", include_str!("../../shared/schemas/objects/pipeline.json")),
     ("objects/conversation.json", include_str!("../../shared/schemas/objects/conversation.json")),
     ("objects/message.json", include_str!("../../shared/schemas/objects/message.json")),

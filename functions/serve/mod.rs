@@ -14,8 +14,8 @@ use std::{convert::Infallible, future::Future};
 use body::ReplyBody;
 pub use call::{Call, Query};
 use ending::Ending;
-use once::{Claim, Fingerprint};
 use lambda_http::{Request, RequestExt, service_fn};
+use once::{Claim, Fingerprint};
 pub use paging::Paging;
 use persona::{
     Error, Result,
@@ -94,7 +94,9 @@ where
     let answering = async {
         let mut ending = Ending::begin(route);
         let answered = match prepare(app, route, &mut context, request).await {
-            Ok((call, fingerprint)) => Box::pin(made_once(app, route, handle, &context, call, &fingerprint)).await,
+            Ok((call, fingerprint)) => {
+                Box::pin(made_once(app, route, handle, &context, call, &fingerprint)).await
+            }
             Err(error) => Err(error),
         };
         let reply = answered.unwrap_or_else(|error| {

@@ -136,7 +136,11 @@ fn told_again(app: &App, tenant: Tenant, run: RunId, kept: Kept) -> Reply {
 
 impl Claimed {
     /// Keeps a final answer, and lets the next call try again after one that is not.
-    pub(super) async fn settle(self, answered: Result<Reply>, refusal: impl Fn(&Error) -> Reply) -> Result<Reply> {
+    pub(super) async fn settle(
+        self,
+        answered: Result<Reply>,
+        refusal: impl Fn(&Error) -> Reply,
+    ) -> Result<Reply> {
         match answered {
             Ok(reply) => Ok(self.keep(reply).await),
             Err(error) if is_final(&error) => {
@@ -159,9 +163,7 @@ impl Claimed {
             Kept { status: reply.status, headers: headers.collect(), form, body }
         };
         let kept = match &reply.payload {
-            Payload::Json(value) => {
-                kept(KeptForm::Json, reply.kept_as.as_ref().unwrap_or(value).to_string())
-            }
+            Payload::Json(value) => kept(KeptForm::Json, reply.kept_as.as_ref().unwrap_or(value).to_string()),
             Payload::Kept(text) => kept(KeptForm::Json, text.clone()),
             Payload::Yaml(text) => kept(KeptForm::Yaml, text.clone()),
             Payload::Empty => kept(KeptForm::Empty, String::new()),
@@ -177,7 +179,9 @@ impl Claimed {
 
     /// Listens along, whether the caller stays or not, and keeps what was said when it is whole.
     fn keep_stream(self, reply: Reply, mut kept: Kept) -> Reply {
-        let Reply { status, headers, payload: Payload::Live(mut texts), kept_as } = reply else { return reply };
+        let Reply { status, headers, payload: Payload::Live(mut texts), kept_as } = reply else {
+            return reply;
+        };
         let (sender, mut receiver) = unbounded_channel();
         tokio::spawn(async move {
             while let Some(text) = texts.next().await {
@@ -188,7 +192,8 @@ impl Claimed {
             // Before the caller sees the end: then it is kept for certain.
             self.write(&kept).await;
         });
-        let texts: BoxStream<'static, String> = stream::poll_fn(move |context| receiver.poll_recv(context)).boxed();
+        let texts: BoxStream<'static, String> =
+            stream::poll_fn(move |context| receiver.poll_recv(context)).boxed();
         Reply { status, headers, payload: Payload::Live(texts), kept_as }
     }
 

@@ -44,9 +44,9 @@ use crate::{
         anything,
     },
     run::{
-        Origin, PipelineRef, Replay, Run, RunKind, RunStatus, StepState, StepStatus,
+        self, Next, Origin, PipelineRef, Replay, Run, RunKind, RunStatus, StepState, StepStatus,
         events::{Event, EventBody},
-        monthly_cap, within_month,
+        monthly_cap,
     },
     store::{
         Store,
@@ -181,13 +181,7 @@ impl Spoken {
 }
 
 /// Begins a turn of a conversation. Everything that can be wrong with the call is said here.
-pub async fn begin(
-    app: &App,
-    caller: &Caller,
-    id: ConversationId,
-    say: Say,
-    origin: Origin,
-) -> Result<Turn> {
+pub async fn begin(app: &App, caller: &Caller, id: ConversationId, say: Say, origin: Origin) -> Result<Turn> {
     say.check()?;
     let tools = tools::chosen(app, caller.mode, &say.tools).await?;
     moderate(&say.message)?;
@@ -493,26 +487,23 @@ impl Turn {
         let events = self.opening_events();
         let due_millis = self.app.clock().epoch_millis() + LOST_AFTER.as_millis() as i64;
         let (tenant, Cap { cap, named }) = (self.log.tenant(), self.cap);
-        let persona = self.character.persona;
-        let write = async |run: &Run| {
-            let opening = Opening { run, input, events: &events, due_millis, cap };
-            match store.begin_turn(&tenant, &opening, said, speaker).await? {
-                TurnBegun::Run(begun) => Ok(begun),
-                TurnBegun::PersonaGone => Err(gone(persona)),
+        loop {
+            let opening = Opening { run: &self.run, input, events: &events, due_millis, cap };
+            let begun = match store.begin_turn(&tenant, &opening, said, speaker).await? {
+                TurnBegun::Run(begun) => begun,
+                TurnBegun::PersonaGone => return Err(gone(self.character.persona)),
                 TurnBegun::OtherSlug => {
                     let named = speaker.and_then(|speaker| speaker.slug).unwrap_or_default();
-                    Err(with_another(persona, named))
+                    return Err(with_another(self.character.persona, named));
                 }
+            };
+            match run::next(&mut self.run, cap, named, begun)? {
+                Next::Begun => break,
+                Next::Already => return Err(made_before(&self.run)),
+                Next::Again => self.purse = TurnPurse::new(self.run.budget()),
             }
-        };
-        match within_month(self.run.clone(), cap, named, write).await? {
-            Ok(run) => {
-                self.purse = TurnPurse::new(run.budget());
-                self.run = run;
-                Ok(())
-            }
-            Err(run) => Err(made_before(&run)),
         }
+        Ok(())
     }
 
     /// Asks the model, measures, and ends the turn. Events go to `listener` as they happen, the last ones once they

@@ -126,12 +126,7 @@ impl CreatePersona {
 }
 
 /// Begins a run that makes a persona: written and sent before this returns.
-pub async fn create(
-    app: &App,
-    caller: &Caller,
-    body: CreatePersona,
-    origin: Origin,
-) -> Result<Started> {
+pub async fn create(app: &App, caller: &Caller, body: CreatePersona, origin: Origin) -> Result<Started> {
     body.check()?;
     if body.pipeline.is_some() {
         caller.require_plan(Plan::Team, "pipeline")?;
@@ -327,15 +322,17 @@ async fn begin(
     let first = EventBody::run_started(run.id, ready.first().map_or("", String::as_str));
     let due = app.clock().epoch_millis() + config::lease().as_millis() as i64;
     let tenant = caller.tenant();
-    let store = app.store().await;
-    let write = async |run: &Run| {
+    let (store, mut run) = (app.store().await, run);
+    loop {
         let events = std::slice::from_ref(&first);
-        store.create_run(tenant, &Opening { run, input, events, due_millis: due, cap }).await
-    };
-    let run = match within_month(run, cap, draft.budget, write).await? {
-        Ok(run) => run,
-        Err(run) => return again(store, tenant, &run).await,
-    };
+        let opening = Opening { run: &run, input, events, due_millis: due, cap };
+        let begun = store.create_run(tenant, &opening).await?;
+        match next(&mut run, cap, draft.budget, begun)? {
+            Next::Begun => break,
+            Next::Already => return again(store, tenant, &run).await,
+            Next::Again => {}
+        }
+    }
     tracing::Span::current().record("run_id", tracing::field::display(run.id));
     let messages: Vec<_> = ready.iter().map(|step| StepMessage::new(tenant, run.id, step)).collect();
     if let Err(error) = app.queue().await.send(&messages).await {
@@ -360,33 +357,36 @@ pub(crate) fn monthly_cap(caller: &Caller, replay: Option<&Replay>) -> Option<Us
     caller.monthly_budget.filter(|_| !free)
 }
 
-/// Writes a run whose budget the month's cap allows; a run that named none makes do with what is left. `Err(run)` when
-/// there is a run of its id already.
+/// What follows when a new run was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It is written.
+    Begun,
+    /// There is a run of its id already.
+    Already,
+    /// It is to be written again, with the budget that it has now.
+    Again,
+}
+
+/// Reads how writing a new run went. One that named no budget makes do with what the month's cap leaves.
 ///
 /// # Errors
 /// 402 when the cap leaves less than its budget; 409 when its slug is taken.
-pub(crate) async fn within_month(
-    mut run: Run,
-    cap: Option<Usd>,
-    named: Option<Usd>,
-    write: impl AsyncFn(&Run) -> Result<Begun>,
-) -> Result<std::result::Result<Run, Run>> {
-    for _ in 0..3 {
-        match write(&run).await? {
-            Begun::Yes => return Ok(Ok(run)),
-            Begun::Already => return Ok(Err(run)),
-            Begun::SlugTaken => return Err(slug_taken(&run)),
-            Begun::MonthUsedUp(committed) => {
-                let left = cap.unwrap_or_default() - committed;
-                if named.is_some() || left <= Usd::ZERO {
-                    return Err(month_used_up(&run, cap.unwrap_or_default(), committed));
-                }
-                run.budget_micros = Some(left.micros());
+pub(crate) fn next(run: &mut Run, cap: Option<Usd>, named: Option<Usd>, begun: Begun) -> Result<Next> {
+    match begun {
+        Begun::Yes => Ok(Next::Begun),
+        Begun::Already => Ok(Next::Already),
+        Begun::SlugTaken => Err(slug_taken(run)),
+        Begun::MonthUsedUp(committed) => {
+            let cap = cap.unwrap_or_default();
+            let left = cap - committed;
+            if named.is_some() || left <= Usd::ZERO {
+                return Err(month_used_up(run, cap, committed));
             }
+            run.budget_micros = Some(left.micros());
+            Ok(Next::Again)
         }
     }
-    let cap = cap.unwrap_or_default();
-    Err(month_used_up(&run, cap, cap))
 }
 
 fn slug_taken(run: &Run) -> Error {
@@ -405,7 +405,9 @@ fn month_used_up(run: &Run, cap: Usd, committed: Usd) -> Error {
         Code::WorkspaceBudgetExceeded,
         format!(
             "The workspace has spent or set aside {} of its {} for {month} (UTC); this run may need {}. Raise monthly_budget_usd, send a smaller budget_usd, or wait for the next month.",
-            committed.dollars(), cap.dollars(), needed.dollars()
+            committed.dollars(),
+            cap.dollars(),
+            needed.dollars()
         ),
     )
 }

@@ -8,11 +8,11 @@ mod refining;
 mod step;
 mod tail;
 
-pub(crate) use create::{SEED_MOST, monthly_cap, within_month};
 pub use create::{
     CreatePersona, Origin, Overrides, RefinePersona, ReplayRequest, Replayed, Started, cancel, create,
     known_pipeline, refine, replay, wait_seconds,
 };
+pub(crate) use create::{Next, SEED_MOST, monthly_cap, next};
 pub use engine::{Engine, reap};
 pub use tail::Tail;
 

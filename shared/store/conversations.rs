@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     Item, Page, Refused, Store, from_item, number, primary_key,
-    runs::{Begun, EventLog, Opening, delete, put, put_new, month_writes, refused_begin},
+    runs::{Begun, EventLog, Opening, delete, month_writes, put, put_new, refused_begin},
     storage, text, to_attribute, to_item,
 };
 use crate::{

@@ -141,7 +141,8 @@ impl Store {
                 }
                 Err(error) => error,
             };
-            let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+            let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error()
+            else {
                 return Err(storage(error));
             };
             let Some(item) = failed.item().cloned() else { continue };
@@ -161,7 +162,8 @@ impl Store {
         if body.len() > BYTES_MOST {
             return Err(Error::internal("an answer is too long to be kept for its Idempotency-Key"));
         }
-        let answer = serde_json::to_string(&Kept { body: String::new(), ..kept.clone() }).map_err(Error::internal)?;
+        let answer =
+            serde_json::to_string(&Kept { body: String::new(), ..kept.clone() }).map_err(Error::internal)?;
         let update = self
             .once_update(tenant, once)?
             .update_expression("SET answer = :answer, body = :body")

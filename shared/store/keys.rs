@@ -1,8 +1,6 @@
 //! Keys at rest: what their owners see of them. What admits a call lies in `admission`; both change together.
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -273,8 +271,7 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<(KeyRecord, ApiKey)>> {
         let secret = ApiKey::generate(old.mode);
-        let draft =
-            KeyDraft { name: old.name.clone(), scopes: old.scopes.clone(), expires_in_days: None };
+        let draft = KeyDraft { name: old.name.clone(), scopes: old.scopes.clone(), expires_in_days: None };
         let record = draft.record(&secret, now);
         let ends = millis(now + grace).min(old.ends_millis);
         let mut change = Change::new();
@@ -283,7 +280,11 @@ impl Store {
             return Ok(None);
         }
         change.add(&record)?;
-        if grace.is_zero() { change.take(old.id) } else { change.end(old.id, ends) }
+        if grace.is_zero() {
+            change.take(old.id)
+        } else {
+            change.end(old.id, ends)
+        }
         let update = self
             .record_update(tenant, old.id)?
             .update_expression("SET ends_millis = :ends, rotated_to = :to, updated_at = :at")
@@ -316,7 +317,8 @@ impl Store {
         let Some(live) = admission.keys.get(&id) else { return self.note_revoked(tenant, record, now).await };
         let mut change = Change::new();
         if live.is_admin_at(millis(now)) {
-            let other = admission.keys.iter().find(|(key, live)| **key != id && live.is_admin_at(millis(now)));
+            let other =
+                admission.keys.iter().find(|(key, live)| **key != id && live.is_admin_at(millis(now)));
             let Some((other, _)) = other else {
                 let message = "This is the workspace's last admin key. Create or rotate one first.";
                 return Err(Error::new(Code::RequestInvalid, message));
@@ -328,7 +330,11 @@ impl Store {
         change.take(record.id);
         let noted = self.revocation(tenant, record, now)?;
         match self.transact(vec![change.write(tenant)?, noted]).await {
-            Ok(()) => Ok(KeyRecord { revoked_at: Some(timestamp(now)), updated_at: timestamp(now), ..record.clone() }),
+            Ok(()) => Ok(KeyRecord {
+                revoked_at: Some(timestamp(now)),
+                updated_at: timestamp(now),
+                ..record.clone()
+            }),
             // Somebody else changed the keys meanwhile; what is so now decides.
             Err(Refused::Conditions(_)) => Box::pin(self.revoke_key(tenant, record, now)).await,
             Err(refused) => Err(refused.into_error()),

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Item, Page, Refused, Store, contention, conversations::TurnEnd, from_item, is_contended, number,
-    primary_key, storage, text, to_attribute, to_item,
+    Item, Page, Refused, Store, contention,
+    conversations::TurnEnd,
+    from_item, is_contended, number, primary_key, storage, text, to_attribute, to_item,
     usage::{self, Spent},
 };
 use crate::{
@@ -948,9 +949,9 @@ impl Store {
                 put_new(&Setting::RunsTable.read()?, log.item(std::slice::from_ref(&event), &at)?)?,
             ];
             all.extend(writes.iter().cloned());
-            let spent = how.result().map_or(before, |result| {
-                before.and(result.cost, result.tokens_in, result.tokens_out)
-            });
+            let spent = how
+                .result()
+                .map_or(before, |result| before.and(result.cost, result.tokens_in, result.tokens_out));
             all.extend(usage::end_writes(&tenant, run, how.status(), spent, &at)?);
             match self.transact(all).await {
                 Ok(()) => {
@@ -1043,7 +1044,8 @@ impl Store {
         let late = Spent::default().and(result.cost, result.tokens_in, result.tokens_out);
         let at = clock.timestamp();
         // An ended run was counted without it; one that goes on is counted with it at its end.
-        for (condition, ended) in [("#status IN (:queued, :running)", false), ("attribute_exists(pk)", true)] {
+        for (condition, ended) in [("#status IN (:queued, :running)", false), ("attribute_exists(pk)", true)]
+        {
             let mut update = Update::builder()
                 .table_name(Setting::RunsTable.read()?)
                 .set_key(Some(primary_key(&partition(tenant, held.run), "RUN")))
@@ -1205,7 +1207,11 @@ pub(super) fn month_writes(tenant: &Tenant, opening: &Opening<'_>) -> Result<Opt
 }
 
 /// Which of the conditions of a new run failed: that of its header, of its slug or of its month.
-pub(super) fn refused_begin(failed: &[(usize, Option<Item>)], slug_at: usize, month_at: usize) -> Result<Begun> {
+pub(super) fn refused_begin(
+    failed: &[(usize, Option<Item>)],
+    slug_at: usize,
+    month_at: usize,
+) -> Result<Begun> {
     let at = |position: usize| failed.iter().find(|(at, _)| *at == position);
     if at(0).is_some() {
         return Ok(Begun::Already);

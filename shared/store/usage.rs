@@ -166,7 +166,9 @@ fn add(tenant: &Tenant, run: &Run, at: &str, used: Used) -> Result<TransactWrite
     let update = Update::builder()
         .table_name(Setting::WorkspacesTable.read()?)
         .set_key(Some(primary_key(&partition(tenant), &format!("{day}#{kind}#{}#{shard}", run.created_by))))
-        .update_expression("ADD runs :runs, unfinished :unfinished, tokens_in :in, tokens_out :out, cost :cost")
+        .update_expression(
+            "ADD runs :runs, unfinished :unfinished, tokens_in :in, tokens_out :out, cost :cost",
+        )
         .expression_attribute_values(":runs", number(used.runs))
         .expression_attribute_values(":unfinished", number(used.unfinished))
         .expression_attribute_values(":in", number(used.tokens_in))
@@ -206,7 +208,12 @@ pub(super) fn end_writes(
 }
 
 /// The writes that count what came in after a run had ended.
-pub(super) fn late_writes(tenant: &Tenant, run: &Run, late: Spent, at: &str) -> Result<Vec<TransactWriteItem>> {
+pub(super) fn late_writes(
+    tenant: &Tenant,
+    run: &Run,
+    late: Spent,
+    at: &str,
+) -> Result<Vec<TransactWriteItem>> {
     let used =
         Used { tokens_in: late.tokens_in, tokens_out: late.tokens_out, cost: late.cost, ..Used::default() };
     let mut writes = vec![add(tenant, run, at, used)?];
@@ -224,7 +231,11 @@ pub(super) fn late_writes(tenant: &Tenant, run: &Run, late: Spent, at: &str) -> 
 /// Sets a run's budget aside in its month, if the cap allows it.
 pub(super) fn reservation(tenant: &Tenant, run: &Run, cap: Usd) -> Result<Option<TransactWriteItem>> {
     let (Some(month), Some(budget)) = (&run.month, run.budget()) else { return Ok(None) };
-    let fits = if budget > cap { "attribute_exists(never)" } else { "attribute_not_exists(committed) OR committed <= :most" };
+    let fits = if budget > cap {
+        "attribute_exists(never)"
+    } else {
+        "attribute_not_exists(committed) OR committed <= :most"
+    };
     let mut update = month_update(tenant, month)?
         .update_expression("ADD committed :budget")
         .condition_expression(fits)

@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use persona::{
-    Error, Result,
-    app::App,
-    config::Setting,
-    error::Code,
-    key::Scope,
-};
+use persona::{Error, Result, app::App, config::Setting, error::Code, key::Scope};
 use serde::Deserialize;
 
 use super::{find, shown_once};
@@ -48,7 +42,10 @@ pub async fn handle(app: App, call: Call<RotateKey>) -> Result<Reply> {
     let grace = Duration::from_secs(call.body.grace_seconds);
     let rotated = app.store().await.rotate_key(call.caller.tenant(), &old, grace, app.clock().now()).await?;
     let (record, secret) = rotated.ok_or_else(|| {
-        let message = format!("The key {} was revoked, was rotated before, or has expired. Create a new one instead.", old.masked);
+        let message = format!(
+            "The key {} was revoked, was rotated before, or has expired. Create a new one instead.",
+            old.masked
+        );
         Error::new(Code::RequestInvalid, message)
     })?;
     Ok(shown_once(&app, &record, &secret))

@@ -29,6 +29,7 @@ pub const ROUTE: Route = Route {
     answers: &[(200, Form::Events), (201, Form::Object("persona")), (202, Form::Object("run"))],
     errors: &[
         Code::CostBudgetExceeded,
+        Code::WorkspaceBudgetExceeded,
         Code::IntentBlocked,
         Code::UpgradeRequired,
         Code::SlugTaken,

@@ -29,6 +29,7 @@ pub const ROUTE: Route = Route {
     answers: &[(200, Form::Object("persona")), (200, Form::Events), (202, Form::Object("run"))],
     errors: &[
         Code::CostBudgetExceeded,
+        Code::WorkspaceBudgetExceeded,
         Code::IntentBlocked,
         Code::UpgradeRequired,
         Code::PreconditionFailed,

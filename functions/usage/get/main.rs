@@ -1,7 +1,7 @@
 //! Entry of the Lambda behind `usage-get`.
 use functions::{
-    usage::get::{ROUTE, handle},
     serve,
+    usage::get::{ROUTE, handle},
 };
 
 #[tokio::main(flavor = "current_thread")]

@@ -20,7 +20,13 @@ use crate::{Worker, serve::telemetry};
 pub const WORKER: Worker = Worker {
     bin: "worker-steps",
     summary: "Takes steps of runs from the queue.",
-    settings: &[Setting::PersonasTable, Setting::RunsTable, Setting::StepsQueueUrl, Setting::ProvidersSecret],
+    settings: &[
+        Setting::WorkspacesTable,
+        Setting::PersonasTable,
+        Setting::RunsTable,
+        Setting::StepsQueueUrl,
+        Setting::ProvidersSecret,
+    ],
 };
 
 /// One record, read leniently: what it lacks is its own failure, not the batch's.

@@ -1,11 +1,11 @@
 //! `GET /v1/workspace`: the caller's workspace.
 
-use persona::{Result, app::App, config::Setting, key::Scope};
 use super::reply;
 use crate::{
     Form, Route,
     serve::{Call, Reply},
 };
+use persona::{Result, app::App, config::Setting, key::Scope};
 
 /// The route.
 pub const ROUTE: Route = Route {

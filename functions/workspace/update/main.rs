@@ -1,7 +1,7 @@
 //! Entry of the Lambda behind `workspace-update`.
 use functions::{
-    workspace::update::{ROUTE, handle},
     serve,
+    workspace::update::{ROUTE, handle},
 };
 
 #[tokio::main(flavor = "current_thread")]

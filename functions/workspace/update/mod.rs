@@ -1,7 +1,7 @@
 //! `PATCH /v1/workspace`: a JSON Merge Patch of what an administrator may change.
 
 use persona::{
-    Error, Result, Usd, API_VERSION,
+    API_VERSION, Error, Result, Usd,
     app::App,
     config::Setting,
     error::Code,
@@ -30,7 +30,7 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(200, Form::Object("workspace"))],
     errors: &[Code::PreconditionFailed, Code::UpgradeRequired],
-    settings: &[Setting::WorkspacesTable, Setting::RunsTable],
+    settings: &[Setting::WorkspacesTable],
 };
 
 /// How often a change is made anew on what another has written meanwhile.
@@ -116,6 +116,8 @@ fn precondition(call: &Call<UpdateWorkspace>, workspace: &Workspace) -> Result<(
     if wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current) {
         return Ok(());
     }
-    let message = format!("If-Match is {wanted}, but the workspace is at {current}. Read it, and send the change again.");
+    let message = format!(
+        "If-Match is {wanted}, but the workspace is at {current}. Read it, and send the change again."
+    );
     Err(Error::new(Code::PreconditionFailed, message))
 }

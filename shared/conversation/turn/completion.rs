@@ -15,7 +15,7 @@ use crate::{
     id::{ConversationId, MessageId, PersonaId},
     key::Caller,
     provider::{self, CompletionRequest, OutputSchema, Role, Speaker, Tool, ToolChoice},
-    run::{RunKind, SEED_MOST},
+    run::{Origin, RunKind, SEED_MOST},
     store::{conversations, runs::EventLog},
 };
 
@@ -82,12 +82,7 @@ pub struct Complete {
 }
 
 /// Begins a completion. Everything that can be wrong with it is said here.
-pub async fn begin_completion(
-    app: &App,
-    caller: &Caller,
-    asked: Complete,
-    origin: Origin,
-) -> Result<Turn> {
+pub async fn begin_completion(app: &App, caller: &Caller, asked: Complete, origin: Origin) -> Result<Turn> {
     asked.check()?;
     let run = origin.run;
     let completing = Completing { app, caller, asked: &asked, origin };

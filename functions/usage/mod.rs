@@ -1,0 +1,2 @@
+//! `/v1/usage`.
+pub mod get;
