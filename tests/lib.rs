@@ -115,6 +115,12 @@ impl Workspace {
         Self::made(json!({"workspace_id": self.id, "key": key})).await
     }
 
+    /// The same workspace through a key of this secret.
+    #[must_use]
+    pub fn through(&self, secret: &str) -> Self {
+        Self { client: client(), id: self.id.clone(), key: secret.to_owned() }
+    }
+
     /// A call with the workspace's key.
     pub fn call(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", base_url())).bearer_auth(&self.key)

@@ -106,6 +106,23 @@ impl Walk {
     }
 }
 
+impl Walk {
+    /// The workspace, its keys and what it has used.
+    async fn account(&mut self) {
+        let change = json!({"name": "Renamed", "monthly_budget_usd": 1000});
+        self.take("workspace-update", |walk, route| walk.call(route, "/v1/workspace").json(&change)).await;
+        for group in ["day", "kind", "key"] {
+            self.plain("usage-get", format!("/v1/usage?group_by={group}")).await;
+        }
+        let key = json!({"name": "reader", "scopes": ["read", "chat"]});
+        let key = self.posted("keys-create", "/v1/keys".to_owned(), "", &key).await;
+        let rotate = format!("/v1/keys/{}/rotate", id(&key));
+        let next = self.posted("keys-rotate", rotate, "", &json!({"grace_seconds": 60})).await;
+        self.plain("keys-revoke", format!("/v1/keys/{}", id(&next))).await;
+        self.plain("keys-list", "/v1/keys".to_owned()).await;
+    }
+}
+
 fn id(object: &Value) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
@@ -160,6 +177,7 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     walk.plain("runs-list", "/v1/runs?limit=100".to_owned()).await;
 
     walk.plain("workspace-get", "/v1/workspace".to_owned()).await;
+    walk.account().await;
     walk.plain("pipelines-list", "/v1/pipelines".to_owned()).await;
     for name in ["default", "fast", "strict-audit"] {
         walk.plain("pipelines-get", format!("/v1/pipelines/{name}")).await;

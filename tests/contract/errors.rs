@@ -109,9 +109,23 @@ async fn produced(code: Code) -> Produced {
         Code::RateLimitExceeded => emptied_bucket().await,
         Code::ProviderUnavailable => triggered("provider_unavailable").await,
         Code::Internal => Produced::Not("a fault of ours; what it tells is tested in functions/serve"),
-        Code::WorkspaceBudgetExceeded => Produced::Not("monthly caps are not built"),
+        Code::WorkspaceBudgetExceeded => {
+            let workspace = Workspace::live("team").await;
+            let cap = json!({"monthly_budget_usd": 0.5});
+            assert_eq!(send(workspace.call(Method::PATCH, "/v1/workspace").json(&cap)).await.status, 200);
+            created(&workspace, &json!({"intent": "A cook", "budget_usd": 0.75})).await
+        }
         Code::IdempotencyKeyReused | Code::IdempotencyInProgress => {
-            Produced::Not("Idempotency-Key is not built")
+            let (workspace, same) = (team().await, code == Code::IdempotencyInProgress);
+            let keyed = |intent: &str| {
+                let call = workspace.call(Method::POST, "/v1/personas").header("idempotency-key", "one");
+                call.json(&json!({"intent": format!("[[trigger:slow]] {intent}")}))
+            };
+            let first = tokio::spawn(send(keyed("A cook")));
+            tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+            let second = send(keyed(if same { "A cook" } else { "A baker" })).await;
+            first.await.unwrap();
+            Produced::By(Some(route("personas-create")), second)
         }
         Code::ConversationBusy => {
             let workspace = team().await;

@@ -15,13 +15,14 @@ struct Ids {
     run: String,
     persona: String,
     conversation: String,
+    key: String,
 }
 
 impl Ids {
     /// Well formed, and nobody's.
     fn unknown() -> Self {
         let id = |prefix| format!("{prefix}_0352hlJa4GkymUp58g1CfP");
-        Self { run: id("run"), persona: id("psn"), conversation: id("conv") }
+        Self { run: id("run"), persona: id("psn"), conversation: id("conv"), key: id("key") }
     }
 
     /// The id that stands for an object of a workspace in this path, if one does.
@@ -31,6 +32,7 @@ impl Ids {
             ("{persona}", &self.persona),
             ("{model}", &self.persona),
             ("{conversation}", &self.conversation),
+            ("{key}", &self.key),
         ];
         named.into_iter().find(|(name, _)| path.contains(name)).map(|(_, id)| id.as_str())
     }
@@ -41,6 +43,7 @@ impl Ids {
             .replace("{persona}", &self.persona)
             .replace("{model}", &self.persona)
             .replace("{conversation}", &self.conversation)
+            .replace("{key}", &self.key)
             .replace("{pipeline}", "default")
     }
 }
@@ -59,6 +62,8 @@ fn body_for(route: &Route) -> Value {
             json!({"model": Ids::unknown().persona, "messages": [{"role": "user", "content": "Hello"}]})
         }
         "embeddings-create" => json!({"model": "sandbox-1", "input": "Hello"}),
+        "workspace-update" => json!({"name": "Renamed"}),
+        "keys-create" => json!({"name": "another", "scopes": ["read"]}),
         _ => json!({}),
     }
 }
@@ -90,6 +95,7 @@ async fn another_workspaces_objects_answer_as_unknown_ones_do() {
         run: text(&persona["lineage"]["run_id"]),
         persona: text(&persona["id"]),
         conversation: text(&begun["id"]),
+        key: text(&owner.get("/v1/keys").await.json()["data"][0]["id"]),
     };
     let none = Ids::unknown();
     for route in ROUTES {

@@ -1,7 +1,11 @@
 //! As the API's paths.
 mod conversations;
+mod idempotency;
+mod keys;
+mod limits;
 mod openai;
 mod personas;
 mod pipelines;
 mod runs;
+mod usage;
 mod workspace;

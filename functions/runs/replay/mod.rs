@@ -30,7 +30,7 @@ pub const ROUTE: Route = Route {
     headers: &["Prefer"],
     body: Some(include_str!("request.json")),
     answers: &[(201, Form::Object("run")), (202, Form::Object("run"))],
-    errors: &[Code::UpgradeRequired, Code::RunNotReplayable],
+    errors: &[Code::WorkspaceBudgetExceeded, Code::UpgradeRequired, Code::RunNotReplayable],
     settings: &[
         Setting::WorkspacesTable,
         Setting::PersonasTable,

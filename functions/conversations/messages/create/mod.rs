@@ -35,6 +35,7 @@ pub const ROUTE: Route = Route {
     answers: &[(200, Form::Events), (200, Form::Object("turn"))],
     errors: &[
         Code::CostBudgetExceeded,
+        Code::WorkspaceBudgetExceeded,
         Code::IntentBlocked,
         Code::ConversationBusy,
         Code::ProviderUnavailable,

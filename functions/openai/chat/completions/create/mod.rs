@@ -46,6 +46,7 @@ pub const ROUTE: Route = Route {
     answers: &[(200, Form::Object("chat_completion")), (200, Form::Chunks)],
     errors: &[
         Code::CostBudgetExceeded,
+        Code::WorkspaceBudgetExceeded,
         Code::IntentBlocked,
         Code::NotFound,
         Code::ConversationBusy,

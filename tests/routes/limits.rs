@@ -1,0 +1,57 @@
+//! The rate limit: one bucket for all keys of a workspace.
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tests::Workspace;
+
+#[tokio::test]
+async fn all_keys_of_a_workspace_share_its_bucket() {
+    let workspace = Workspace::test("free").await;
+    let other = workspace.with_key(&["read"], None).await;
+    let mut left = Vec::new();
+    for caller in [&workspace, &other, &workspace, &other] {
+        left.push(caller.get("/v1/workspace").await.header("ratelimit-remaining").parse::<u32>().unwrap());
+    }
+    // A token comes back every second.
+    assert!(left.is_sorted_by(|a, b| a >= b) && left[3] <= 28, "{left:?}");
+}
+
+/// Admitted calls of 20 clients that knock all the time, over some seconds after the burst.
+#[tokio::test]
+async fn twenty_parallel_clients_are_admitted_at_the_buckets_rate() {
+    let workspace = Workspace::test("pro").await;
+    let begun = Instant::now();
+    let knock = || async {
+        let mut admitted = 0u32;
+        while begun.elapsed() < Duration::from_secs(12) {
+            let answer = workspace.get("/v1/tools").await;
+            match answer.status.as_u16() {
+                200 => admitted += 1,
+                429 => tokio::time::sleep(Duration::from_millis(40)).await,
+                other => assert_eq!(other, 200, "{}", answer.text),
+            }
+        }
+        admitted
+    };
+    let admitted: u32 = join_all((0..20).map(|_| knock())).await.into_iter().sum();
+    // 120 at once, then ten a second: what the bucket holds, never more, and hardly less.
+    let most = 120 + (begun.elapsed().as_millis() / 100) as u32;
+    assert!(admitted <= most && f64::from(admitted) >= f64::from(most) * 0.95, "{admitted} of {most}");
+}
+
+#[tokio::test]
+async fn a_retry_after_that_is_honoured_is_enough() {
+    let workspace = Workspace::test("free").await;
+    let mut refusals = 0;
+    for _ in 0..34 {
+        let answer = workspace.get("/v1/workspace").await;
+        if answer.status == 429 {
+            refusals += 1;
+            let wait: u64 = answer.header("retry-after").parse().unwrap();
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            let next = workspace.get("/v1/workspace").await;
+            assert_eq!(next.status, 200, "a second refusal after {wait} s: {}", next.text);
+        }
+    }
+    assert!(refusals > 0, "a free workspace has 30 calls at once");
+}
