@@ -313,8 +313,14 @@ fn caller(item: &Admission, owner: &KeyOwner) -> Result<Caller> {
 }
 
 fn allowance(item: &Admission, now: i64) -> Allowance {
-    let left = if item.next_at > now { 0 } else { (now - item.next_at) / item.step.max(1) + 1 };
-    let until_full = (item.full_at - now).max(0);
+    // A bucket that was full has one token less, whichever way it was taken.
+    let was_full = item.full_at < now;
+    let left = match (was_full, item.next_at > now) {
+        (true, _) => item.burst - 1,
+        (false, true) => 0,
+        (false, false) => (now - item.next_at) / item.step.max(1) + 1,
+    };
+    let until_full = if was_full { item.step } else { item.full_at - now };
     Allowance {
         limit: item.burst as u32,
         remaining: left.clamp(0, item.burst) as u32,
