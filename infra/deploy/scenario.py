@@ -33,6 +33,7 @@ def play(emulator, outputs, say):
     check_openai(live, other, say)
     check_lists(api, persona, say)
     check_editing(api, say)
+    check_account(api, say)
     check_endings(api, say)
     forge_message(emulator, outputs)
     path = f"/v1/personas/{persona['id']}"
@@ -233,6 +234,27 @@ def check_editing(api, say):
     expect(api.call("DELETE", f"/v1/personas/{copy['slug']}"), 200, 204)
     expect(api.call("DELETE", path), 200, 204)
     say(f"edited {path} to version 4, took it out and in again as {copy['id']}, deleted both")
+
+
+def check_account(api, say):
+    """The workspace changed, its keys made, rotated and revoked, what it has used; and a call that is sent twice."""
+    keys = "/v1/keys"
+    once = {"Idempotency-Key": "smoke-1"}
+    first, second = (expect(api.call("POST", keys, {"name": "a", "scopes": ["read"]}, once), 201) for _ in range(2))
+    if first.json()["id"] != second.json()["id"] or second.headers.get("idempotent-replayed") != "true":
+        raise SmokeError(f"one Idempotency-Key made {first.body!r} and {second.body!r}")
+    new = expect(api.call("POST", f"{keys}/{first.json()['id']}/rotate", {"grace_seconds": 60}), 201).json()
+    expect(api.call("GET", "/v1/workspace", key=new["secret"]), 200)
+    expect(api.call("DELETE", f"{keys}/{new['id']}"), 200)
+    expect(api.call("GET", "/v1/workspace", key=new["secret"]), 401, "auth.invalid_key")
+    page = expect(api.call("GET", f"{keys}?limit=1"), 200).json()
+    expect(api.call("GET", f"{keys}?limit=1&cursor={page['next_cursor']}"), 200)
+    expect(api.call("PATCH", "/v1/workspace", {"name": "smoked", "monthly_budget_usd": 100}), 200)
+    expect(api.call("PATCH", "/v1/workspace", {"monthly_budget_usd": None}), 200)
+    used = expect(api.call("GET", "/v1/usage?group_by=kind"), 200).json()["total"]
+    if used["runs"] < 3:
+        raise SmokeError(f"the workspace has used {used}")
+    say(f"made, rotated and revoked {new['id']}; the workspace has used {used['runs']} runs")
 
 
 def check_endings(api, say):
