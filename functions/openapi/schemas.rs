@@ -14,6 +14,7 @@ const FILES: &[(&str, &str)] = &[
     ("objects/diff.json", include_str!("../../shared/schemas/objects/diff.json")),
     ("objects/workspace.json", include_str!("../../shared/schemas/objects/workspace.json")),
     ("objects/pipeline.json", include_str!("../../shared/schemas/objects/pipeline.json")),
+    ("objects/field.json", include_str!("../../shared/schemas/objects/field.json")),
     ("objects/conversation.json", include_str!("../../shared/schemas/objects/conversation.json")),
     ("objects/message.json", include_str!("../../shared/schemas/objects/message.json")),
     ("objects/turn.json", include_str!("../../shared/schemas/objects/turn.json")),

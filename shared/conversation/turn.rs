@@ -420,6 +420,7 @@ impl Draft {
             conversation_id: self.conversation,
             message_id: Some(self.reply),
             slug: None,
+            fields: Vec::new(),
             output_digest: None,
             output_version: None,
             error: None,

@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// Where the definitions of the custom fields that its persona will have stand in a run's input; absent where it has none.
+const FIELDS: &str = "fields";
+
 use crate::{
     Usd,
     error::StoredError,
@@ -235,6 +238,9 @@ pub struct Run {
     /// The slug its creator asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
+    /// The custom fields that its persona will have, held for it from the start as the slug is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     /// Digest of the finished document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_digest: Option<String>,
@@ -420,6 +426,7 @@ mod tests {
             conversation_id: None,
             message_id: None,
             slug: None,
+            fields: Vec::new(),
             output_digest: None,
             output_version: None,
             error: None,

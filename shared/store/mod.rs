@@ -4,8 +4,10 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that talks to DynamoDB")]
 
 pub mod conversations;
+pub mod fields;
 pub mod keys;
 pub mod personas;
+pub mod pipelines;
 pub mod runs;
 pub mod workspaces;
 

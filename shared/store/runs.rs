@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Item, Page, Refused, Store, contention, conversations::TurnEnd, from_item, is_contended, number,
-    primary_key, storage, text, to_attribute, to_item,
+    Item, Page, Refused, Store, contention,
+    conversations::TurnEnd,
+    fields::{heeded_check, use_writes},
+    from_item, is_contended, number, primary_key, storage, text, to_attribute, to_item,
 };
 use crate::{
     Usd,
@@ -23,6 +25,8 @@ use crate::{
     config::Setting,
     error::{Error, Result, StoredError},
     id::RunId,
+    persona::field::{Field, Use},
+    pipeline::Pipeline,
     run::{
         Run, RunKind, RunStatus, StepState, StepStatus,
         events::{BATCH_AT_MOST, Event, EventBody, items_after},
@@ -147,6 +151,26 @@ pub struct Opening<'a> {
     pub events: &'a [EventBody],
     /// When the reaper looks at it first, milliseconds since the epoch.
     pub due_millis: i64,
+}
+
+/// What a creation knows of the workspace's custom fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Heeding<'a> {
+    /// The definitions as they were read; none where nobody has asked, which holds only while there are none to heed.
+    pub known: &'a [Field],
+    /// The fields that the persona will have.
+    pub uses: &'a [Use],
+}
+
+/// What came of writing a new run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It has begun.
+    Yes,
+    /// Another persona has the slug; nothing is written.
+    SlugTaken,
+    /// The workspace's custom fields are not as they were read; nothing is written.
+    FieldsChanged,
 }
 
 /// How a run ends well.
@@ -309,6 +333,9 @@ fn event_key(seq: u64) -> String {
     format!("EV#{seq:010}")
 }
 
+/// The pipeline of a run that follows none of the service's own.
+const PIPELINE_KEY: &str = "DATA#PIPELINE";
+
 fn data_key(step: &str) -> String {
     format!("DATA#OUT#{step}")
 }
@@ -318,6 +345,8 @@ fn data_key(step: &str) -> String {
 pub struct RunData {
     /// What the caller asked for.
     pub input: Value,
+    /// The pipeline that it follows, kept with it; `None` where that is one of the service's own.
+    pub pipeline: Option<Pipeline>,
     /// Output of each finished step.
     pub outputs: std::collections::BTreeMap<String, Value>,
 }
@@ -332,7 +361,9 @@ fn shard(run: RunId) -> String {
 }
 
 impl Store {
-    /// Writes a new run with its input and first event; with `slug`, reserves it. `false` when the slug is taken.
+    /// Writes a new run with its input and first event. What its persona will have is its own from here on: the slug it
+    /// asks for, and its custom fields. A pipeline that is none of the service's own is kept with it.
+    #[expect(clippy::too_many_arguments, reason = "one transaction writes them all")]
     pub async fn create_run(
         &self,
         tenant: &Tenant,
@@ -340,15 +371,33 @@ impl Store {
         input: &Value,
         first: EventBody,
         due_millis: i64,
-    ) -> Result<bool> {
+        pipeline: &Pipeline,
+        fields: Option<Heeding<'_>>,
+    ) -> Result<Created> {
         let opening = Opening { run, input, events: std::slice::from_ref(&first), due_millis };
         let mut writes = self.opening_writes(tenant, &opening)?;
+        if !pipeline.is_built_in() {
+            let data = DataItem { json: serde_json::to_string(pipeline).map_err(Error::internal)? };
+            let item = to_item(&partition(tenant, run.id), PIPELINE_KEY, &data)?;
+            writes.push(put(&Setting::RunsTable.read()?, item)?);
+        }
+        let opened = writes.len();
+        if let Some(Heeding { known, uses }) = &fields {
+            writes.push(heeded_check(tenant, run.id, known)?);
+            writes.extend(use_writes(tenant, uses)?);
+        }
+        let held = opened..writes.len();
         if let Some(slug) = &run.slug {
             writes.push(super::personas::reserve_slug(tenant, slug, run)?);
         }
         match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == 4) => Ok(false),
+            Ok(()) => Ok(Created::Yes),
+            Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| held.contains(at)) => {
+                Ok(Created::FieldsChanged)
+            }
+            Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at == held.end) => {
+                Ok(Created::SlugTaken)
+            }
             Err(refused) => Err(refused.into_error()),
         }
     }
@@ -417,12 +466,16 @@ impl Store {
         self.get(Setting::RunsTable, &partition(tenant, run), "RUN").await
     }
 
-    /// Input and outputs, one request.
+    /// Input, outputs and the pipeline kept with them, one request.
     pub async fn run_data(&self, tenant: &Tenant, run: RunId) -> Result<RunData> {
         let items: Vec<StoredData> =
             self.range(Setting::RunsTable, &partition(tenant, run), "DATA#", "DATA#~").await?;
         let mut data = RunData::default();
         for item in items {
+            if item.sk == PIPELINE_KEY {
+                data.pipeline = Some(serde_json::from_str(&item.json).map_err(Error::internal)?);
+                continue;
+            }
             let value = serde_json::from_str(&item.json).map_err(Error::internal)?;
             match item.sk.strip_prefix("DATA#OUT#") {
                 Some(step) => drop(data.outputs.insert(step.to_owned(), value)),
@@ -904,6 +957,7 @@ impl Store {
         if let Some(slug) = &run.slug {
             writes.push(super::personas::release_slug(&tenant, slug, run)?);
         }
+        writes.extend(use_writes(&tenant, &Use::released(&run.fields))?);
         if let Ending::Failed { step: Some((held, result)), .. } = &how {
             if !result.output.is_null() {
                 let data = DataItem { json: result.output.to_string() };

@@ -42,6 +42,7 @@ impl Ids {
             .replace("{model}", &self.persona)
             .replace("{conversation}", &self.conversation)
             .replace("{pipeline}", "default")
+            .replace("{field}", "house")
     }
 }
 
@@ -53,6 +54,7 @@ fn body_for(route: &Route) -> Value {
         "personas-update" | "personas-patch" => json!({"metadata": {}}),
         "personas-refine" => json!({"instruction": "Make her older"}),
         "personas-import" => json!({"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Pip"}}),
+        "fields-create" => json!({"name": "house", "type": "string"}),
         "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
         "messages-create" => json!({"message": "Hello"}),
         "completions-create" => {
