@@ -173,10 +173,10 @@ fn step_problems(at: usize, step: &Step, prompts: &BTreeMap<String, OwnPrompt>) 
     }
     match (&step.schema, step.kind == Kind::Note) {
         (None, true) => {
-            wrong("schema", format!("\"{name}\" is a note and needs a schema: what it is to say."))
+            wrong("schema", format!("\"{name}\" is a note and needs a schema: what it is to say."));
         }
         (Some(_), false) => {
-            wrong("schema", format!("A step of kind {} has a schema of its own; leave it out.", step.kind))
+            wrong("schema", format!("A step of kind {} has a schema of its own; leave it out.", step.kind));
         }
         _ => {}
     }

@@ -186,6 +186,20 @@ mod tests_of_prompts {
     }
 
     #[test]
+    fn every_part_of_the_service_can_be_included() {
+        let context = json!({
+            "intent": "A cook", "language": "tr", "language_name": "Turkish", "facts": [["age", "61"]], "requirements": ["r"],
+            "layers": super::super::Layer::ALL, "age": 61, "outlines": {}, "form": "{}", "persona": crate::persona::layers_for_tests(),
+        });
+        for (name, _) in PARTS {
+            let own = prompt(&format!("Say it. {{% include \"{name}.j2\" %}}"));
+            assert_eq!(own.problems("/p"), [], "{name}");
+            let [_, user] = own.messages(&context).unwrap();
+            assert!(user.len() > "Say it.".len(), "{name}: {user}");
+        }
+    }
+
+    #[test]
     fn what_is_no_template_or_knows_nothing_is_told_where() {
         assert!(why("{{ intent").contains("is no template"));
         assert!(why("{% for x in lines %}").contains("is no template"));

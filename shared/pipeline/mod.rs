@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 pub use hostile::OwnPrompt;
 pub use output::{fitted, validate_output};
-pub use own::{named, resolve};
+pub use own::{named, read, resolve};
 pub(crate) use prompt::write_as_data;
 
 use crate::{

@@ -41,13 +41,27 @@ fn name_problem(name: &str) -> Option<Detail> {
     })
 }
 
+/// What a workspace wants its pipeline `name` to be.
+///
+/// # Errors
+/// `request.invalid` with every problem at once.
+pub fn read(name: &str, version: u32, body: &Value) -> Result<Pipeline> {
+    match Pipeline::own(name, version, body) {
+        Ok(pipeline) => Ok(pipeline),
+        Err(problems) => {
+            Error::invalid_all(problems)?;
+            Err(Error::internal("a pipeline was refused without a problem"))
+        }
+    }
+}
+
 impl Pipeline {
     /// Reads what a workspace wants its pipeline `name` to be. A pipeline as it is answered is read, too: what nobody
     /// decides is left aside, and so is what a step says by `null`.
     ///
     /// # Errors
     /// Every problem at once, with pointers into the body.
-    pub fn own(name: &str, version: u32, body: &Value) -> Result<Self, Vec<Detail>> {
+    fn own(name: &str, version: u32, body: &Value) -> Result<Self, Vec<Detail>> {
         let Some(given) = body.as_object() else {
             return Err(vec![Detail::new(
                 "",
@@ -102,7 +116,7 @@ fn definition(name: &str, version: u32, given: &Map<String, Value>) -> Map<Strin
     definition.insert("version".to_owned(), version.into());
     for step in definition.get_mut("steps").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(step) = step.as_object_mut() {
-            step.retain(|key, value| !value.is_null() && !(key == "max_tokens" && *value == 0));
+            step.retain(|key, value| !(value.is_null() || key == "max_tokens" && *value == 0));
         }
     }
     definition

@@ -15,7 +15,7 @@ use crate::{
     config::Setting,
     error::{Error, Result},
     id::RunId,
-    persona::field::{self, FIELDS_MOST, Field, FieldType, Use},
+    persona::field::{self, FIELDS_MOST, Field, FieldType, SCHEMAS_BYTES_MOST, Use},
     tenant::Tenant,
 };
 
@@ -128,6 +128,8 @@ pub enum Registration {
     InUse(u64),
     /// The workspace has as many as it may have.
     TooMany,
+    /// All schemas of the workspace would have so many bytes.
+    TooLarge(usize),
 }
 
 /// What came of deleting a field.
@@ -178,6 +180,10 @@ impl Store {
             let mut rest: Vec<FieldRow> = before.rows.clone();
             rest.retain(|other| other.name != row.name);
             rest.push(row.clone());
+            let bytes = rest.iter().filter_map(|row| row.schema.as_ref()).map(String::len).sum();
+            if bytes > SCHEMAS_BYTES_MOST {
+                return Ok(Registration::TooLarge(bytes));
+            }
             let write = field_put(tenant, &row, known)?;
             if self.write_fields(tenant, &before, &rest, write).await? {
                 let is_new = known.is_none();

@@ -93,6 +93,22 @@ impl Walk {
 }
 
 impl Walk {
+    /// Every route of a pipeline of the workspace's own.
+    async fn pipelines(&mut self) {
+        let path = "/v1/pipelines/ours".to_owned();
+        let fast = self.plain("pipelines-get", "/v1/pipelines/fast".to_owned()).await;
+        let mut body = json!({"description": "Ours.", "steps": fast["steps"]});
+        for prompt in ["A draft: {{ form }}", "Another draft: {{ form }}"] {
+            body["prompts"] = json!({"draft": {"system": "You write.", "user": prompt}});
+            self.take("pipelines-update", |walk, route| walk.call(route, &path).json(&body)).await;
+        }
+        self.plain("pipelines-get", path.clone()).await;
+        self.plain("pipelines-list", "/v1/pipelines".to_owned()).await;
+        self.plain("pipelines-delete", path).await;
+    }
+}
+
+impl Walk {
     /// Every route of OpenAI's clients.
     async fn openai(&mut self, persona: &Value) {
         let models = "/v1/openai/models".to_owned();
@@ -181,6 +197,7 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
         walk.plain("pipelines-get", format!("/v1/pipelines/{name}")).await;
     }
     walk.fields(&brief).await;
+    walk.pipelines().await;
     walk.conversation(&persona).await;
     walk.openai(&persona).await;
     walk.plain("personas-delete", one).await;

@@ -54,6 +54,7 @@ fn body_for(route: &Route) -> Value {
         "personas-update" | "personas-patch" => json!({"metadata": {}}),
         "personas-refine" => json!({"instruction": "Make her older"}),
         "personas-import" => json!({"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Pip"}}),
+        "pipelines-update" => json!({"description": "d", "steps": []}),
         "fields-create" => json!({"name": "house", "type": "string"}),
         "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
         "messages-create" => json!({"message": "Hello"}),

@@ -6,7 +6,7 @@ use persona::{
     config::Setting,
     error::Code,
     key::{Plan, Scope},
-    pipeline::Pipeline,
+    pipeline,
     store::pipelines::{PIPELINES_MOST, PipelineRow},
 };
 use serde_json::Value;
@@ -40,10 +40,7 @@ const TRIES: u32 = 8;
 pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
     call.caller.require_plan(Plan::Team, "pipeline")?;
     let (store, tenant, name) = (app.store().await, call.caller.tenant(), call.path("pipeline"));
-    let read = |version: u32| {
-        Pipeline::own(name, version, &call.body)
-            .map_err(|problems| Error::invalid_all(problems).err().unwrap_or_else(|| Error::internal(name)))
-    };
+    let read = |version: u32| pipeline::read(name, version, &call.body);
     read(1)?;
     for _ in 0..TRIES {
         let before = store.pipeline_row(tenant, name).await?;

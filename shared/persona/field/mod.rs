@@ -14,8 +14,12 @@ use crate::error::Detail;
 
 /// Most fields of a workspace: a persona that uses all of them is still written in one transaction.
 pub const FIELDS_MOST: usize = 50;
+/// Most bytes of all schemas of a workspace: those that a persona uses stand in the input of its run.
+pub const SCHEMAS_BYTES_MOST: usize = 64 * 1024;
 /// Longest name, in characters.
 const NAME_MOST: usize = 40;
+/// Most bytes of a persona's custom fields as JSON: they are part of a document, and of a run's input.
+const VALUES_BYTES_MOST: usize = 100_000;
 /// Problems of one value that are told; a hostile value could have one for each of its bytes.
 const PROBLEMS_MOST: usize = 20;
 
@@ -196,6 +200,13 @@ pub fn heeded(fields: &[Field]) -> Option<String> {
 
 /// Every custom field that the workspace has not registered, or whose value its schema does not allow.
 pub fn value_problems(fields: &[Field], values: &Map<String, Value>) -> Vec<Detail> {
+    let bytes: usize = values.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+    if bytes > VALUES_BYTES_MOST {
+        let message = format!(
+            "The custom fields have {bytes} bytes; at most {VALUES_BYTES_MOST} are kept. Shorten them."
+        );
+        return vec![Detail::new("/custom_fields", message)];
+    }
     let one = |(name, value): (&String, &Value)| match fields.iter().find(|field| field.name == *name) {
         Some(field) => field.value_problems(value),
         None => vec![unregistered(name)],
@@ -495,6 +506,13 @@ mod tests {
         let one = heeded(&[plain.clone(), required.clone(), generated.clone()]);
         assert_eq!(one, heeded(&[generated, required.clone()]));
         assert_ne!(one, heeded(&[plain, required]));
+    }
+
+    #[test]
+    fn the_size_of_all_values_is_bounded() {
+        let field = field(json!({"name": "saga", "type": "string"}));
+        let told = value_problems(&[field], &values(json!({"saga": "x".repeat(100_001)})));
+        assert_eq!(pointers(told), ["/custom_fields"]);
     }
 
     #[test]

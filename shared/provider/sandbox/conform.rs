@@ -129,17 +129,16 @@ impl Fit<'_> {
 
     fn string(&mut self, value: Option<Value>, schema: &Value) -> Value {
         let bound = |key: &str| schema.get(key).and_then(Value::as_u64).map(|n| n as usize);
-        let text = match value {
-            Some(Value::String(text)) => text,
-            _ => {
-                let least = bound("minLength").unwrap_or(0);
-                if let Some(text) = told(schema, "pattern").and_then(|text| pattern::matching(text, least)) {
-                    return Value::String(text);
-                }
-                match told(schema, "format").and_then(formatted) {
-                    Some(text) => text.to_owned(),
-                    None => self.person.one(&self.person.phrases.soul.beliefs, self.dice),
-                }
+        let text = if let Some(Value::String(text)) = value {
+            text
+        } else {
+            let least = bound("minLength").unwrap_or(0);
+            if let Some(text) = told(schema, "pattern").and_then(|text| pattern::matching(text, least)) {
+                return Value::String(text);
+            }
+            match told(schema, "format").and_then(formatted) {
+                Some(text) => text.to_owned(),
+                None => self.person.one(&self.person.phrases.soul.beliefs, self.dice),
             }
         };
         let mut text = super::brief::clipped(&text, bound("maxLength").unwrap_or(usize::MAX));

@@ -110,6 +110,32 @@ async fn a_workspace_has_fifty_fields_at_most_however_many_register_at_once() {
 }
 
 #[tokio::test]
+async fn the_schemas_of_a_workspace_have_64_kib_together() {
+    let workspace = Workspace::test("team").await;
+    let large =
+        |name: &str| json!({"name": name, "type": "string", "schema": {"description": "x".repeat(8_000)}});
+    for number in 0..8 {
+        registered(&workspace, &large(&format!("f{number}"))).await;
+    }
+    let answer = register(&workspace, &large("one_more")).await;
+    assert_eq!(
+        (answer.status.as_u16(), pointers(&answer)),
+        (400, vec!["/schema".to_owned()]),
+        "{}",
+        answer.text
+    );
+    assert_eq!(register(&workspace, &large("f3")).await.status, 200);
+    let all: serde_json::Map<String, Value> =
+        (0..8).map(|n| (format!("f{n}"), json!("y".repeat(12_000)))).collect();
+    let whole = workspace.post("/v1/personas", &json!({"intent": BRIEF, "custom_fields": all})).await;
+    assert_eq!(whole.status, 201, "{}", whole.text);
+    let mut more = all.clone();
+    more["f0"] = json!("y".repeat(20_000));
+    let refused = workspace.post("/v1/personas", &json!({"intent": BRIEF, "custom_fields": more})).await;
+    assert_eq!((refused.status.as_u16(), pointers(&refused)), (400, vec!["/custom_fields".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_field_in_use_is_neither_changed_nor_deleted() {
     let workspace = Workspace::test("team").await;
     let path = "/v1/schema/fields/house";
@@ -166,6 +192,22 @@ async fn a_deletion_and_creations_at_once_never_leave_a_persona_with_an_unknown_
         }
         assert_eq!(delete(&workspace, "/v1/schema/fields/house").await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn creations_at_once_are_all_counted() {
+    let workspace = Workspace::test("team").await;
+    registered(&workspace, &json!({"name": "house", "type": "string"})).await;
+    let slow = json!({"intent": format!("[[trigger:slow]] {BRIEF}"), "custom_fields": {"house": "lion"}});
+    let runs = join_all((0..16).map(|_| tests::support::runs::begin(&workspace, &slow))).await;
+    assert_eq!(uses(&workspace, "house").await, 16);
+    let cancels = runs.iter().map(|run| {
+        let path = format!("/v1/runs/{run}/cancel");
+        let workspace = &workspace;
+        async move { workspace.post(&path, &json!({})).await.status.as_u16() }
+    });
+    assert_eq!(join_all(cancels).await, vec![200; 16]);
+    assert_eq!(uses(&workspace, "house").await, 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,13 @@
 use persona::pipeline::json_stream::apply_delta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Workspace, send, support::runs};
+use tests::{
+    Workspace, send,
+    support::{
+        provider::{Fault, Script, shared},
+        runs,
+    },
+};
 
 use super::{BRIEF, delete, registered, uses};
 
@@ -161,4 +167,28 @@ async fn a_filled_field_can_be_edited_and_refinements_leave_it_alone() {
         "{}",
         refined.text
     );
+}
+
+#[tokio::test]
+async fn a_model_that_answers_beside_the_schema_is_asked_again_and_paid_within_the_budget() {
+    let workspace = Workspace::live("team").await;
+    registered(&workspace, &json!({"name": "motto", "type": "string", "generate": true})).await;
+    registered(&workspace, &json!({"name": "level", "type": "integer", "schema": {"minimum": 3, "maximum": 9}, "generate": true})).await;
+    for (seed, fault) in [(9_100, None), (9_101, Some(Fault::Misfit)), (9_102, Some(Fault::Garbled))] {
+        if let Some(fault) = fault {
+            shared()
+                .misbehave(seed, Script { step: Some("custom_fields"), ..Script::always(fault).times(1) });
+        } else {
+            shared();
+        }
+        let run = runs::begin(&workspace, &json!({"intent": BRIEF, "seed": seed, "budget_usd": 0.5})).await;
+        let run = runs::ended(&workspace, &run, std::time::Duration::from_secs(60)).await;
+        assert_eq!(run["status"], "completed", "{fault:?}: {run}");
+        let sold = shared().sold(seed);
+        runs::assert_sound(&workspace, &run, &sold).await;
+        let asked = sold.iter().filter(|call| call.step == "custom_fields").count();
+        assert_eq!(asked, if fault.is_some() { 2 } else { 1 });
+        runs::assert_replays(&workspace, run["id"].as_str().unwrap(), std::time::Duration::from_secs(60))
+            .await;
+    }
 }

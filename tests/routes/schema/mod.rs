@@ -6,7 +6,7 @@ mod values;
 
 use reqwest::Method;
 use serde_json::Value;
-use tests::{Answer, Workspace, send};
+use tests::{Answer, Workspace, least_requests, send};
 
 const PATH: &str = "/v1/schema/fields";
 const BRIEF: &str = "A 58-year-old watchmaker from Geneva who sings in a choir";

@@ -6,7 +6,10 @@ use persona::{
     config::Setting,
     error::Code,
     key::Scope,
-    persona::{Field, field::FIELDS_MOST},
+    persona::{
+        Field,
+        field::{FIELDS_MOST, SCHEMAS_BYTES_MOST},
+    },
     store::fields::Registration,
 };
 
@@ -46,6 +49,12 @@ pub async fn handle(app: App, call: Call<Field>) -> Result<Reply> {
                 "The workspace has {FIELDS_MOST} custom fields, the most that it may have. Delete one first."
             );
             Err(Error::invalid("name", message))
+        }
+        Registration::TooLarge(bytes) => {
+            let message = format!(
+                "The schemas of all custom fields would have {bytes} bytes; at most {SCHEMAS_BYTES_MOST} are allowed. Shorten it."
+            );
+            Err(Error::invalid("schema", message))
         }
     }
 }
