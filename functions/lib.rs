@@ -9,6 +9,7 @@ pub mod openai;
 pub mod personas;
 pub mod pipelines;
 pub mod runs;
+pub mod schema;
 pub mod serve;
 pub mod tools;
 pub mod usage;
@@ -115,6 +116,11 @@ pub const ROUTES: &[&Route] = &[
     &keys::revoke::ROUTE,
     &pipelines::list::ROUTE,
     &pipelines::get::ROUTE,
+    &pipelines::update::ROUTE,
+    &pipelines::delete::ROUTE,
+    &schema::fields::create::ROUTE,
+    &schema::fields::list::ROUTE,
+    &schema::fields::delete::ROUTE,
     &conversations::create::ROUTE,
     &conversations::list::ROUTE,
     &conversations::get::ROUTE,

@@ -175,8 +175,9 @@ fn body_schema(form: Form) -> Value {
 fn headers_answered(status: u16, form: Form) -> Map<String, Value> {
     let location =
         (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
-    let tagged = matches!(form, Form::Object("persona" | "card" | "workspace") | Form::Yaml("persona"))
-        .then_some("ETag");
+    let tagged =
+        matches!(form, Form::Object("persona" | "card" | "workspace" | "pipeline") | Form::Yaml("persona"))
+            .then_some("ETag");
     headers(location.into_iter().chain(tagged))
 }
 

@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("objects/usage.json", include_str!("../../shared/schemas/objects/usage.json")),
     ("objects/key.json", include_str!("../../shared/schemas/objects/key.json")),
     ("objects/pipeline.json", include_str!("../../shared/schemas/objects/pipeline.json")),
+    ("objects/field.json", include_str!("../../shared/schemas/objects/field.json")),
     ("objects/conversation.json", include_str!("../../shared/schemas/objects/conversation.json")),
     ("objects/message.json", include_str!("../../shared/schemas/objects/message.json")),
     ("objects/turn.json", include_str!("../../shared/schemas/objects/turn.json")),

@@ -6,7 +6,10 @@ use persona::{
     Error, Result,
     app::App,
     error::Code,
-    persona::document::{Moment, Proposal, changed_keys},
+    persona::{
+        document::{Edit, Moment, changed_keys},
+        field::Use,
+    },
     store::personas::{Edited, Edition, PersonaEntry},
 };
 use serde_json::Value;
@@ -17,20 +20,20 @@ use crate::serve::{Call, Reply};
 /// An edit that others overtake this often gives up.
 const TRIES: u32 = 12;
 
-/// Makes what `propose` makes of the current document its next version. Without `If-Match` an edit that was overtaken
-/// is proposed anew on what is there now; with it, the caller is told.
-pub(crate) async fn edit(
-    app: &App,
-    call: &Call<Value>,
-    propose: impl Fn(&Value) -> Result<Proposal>,
-) -> Result<Reply> {
+/// Makes what the body asks for the document's next version. Without `If-Match` an edit that was overtaken is proposed
+/// anew on what is there now; with it, the caller is told. The workspace's custom fields are read where they change.
+pub(crate) async fn edit(app: &App, call: &Call<Value>, how: Edit) -> Result<Reply> {
+    let (store, tenant) = (app.store().await, call.caller.tenant());
     for tried in 0..TRIES {
         let before = access::find(app, &call.caller, call.path("persona"), None).await?;
         precondition(call, &before)?;
         let current = before.document()?;
         let at = app.clock().timestamp();
         let moment = Moment { at: &at, mode: call.caller.mode };
-        let Some(document) = propose(&current)?.applied(&current, moment)? else {
+        let fields =
+            if how.changes_fields(&current, &call.body) { store.fields(tenant).await? } else { Vec::new() };
+        let proposal = how.proposed(&current, &call.body, &fields)?;
+        let Some(document) = proposal.applied(&current, moment)? else {
             return Ok(reply(current, &before));
         };
         let after = PersonaEntry::of(&document, before.created_by)?;
@@ -41,7 +44,8 @@ pub(crate) async fn edit(
             changed: changed_keys(&current, &document),
             created_at: at,
         };
-        match app.store().await.edit_persona(call.caller.tenant(), &before, &after, &edition).await? {
+        let uses = Use::between(&fields, &current["custom_fields"], &document["custom_fields"]);
+        match store.edit_persona(tenant, &before, &after, &edition, &uses).await? {
             Edited::Yes => return Ok(reply(document, &after)),
             Edited::SlugTaken => return Err(slug_taken(&after.slug)),
             Edited::Overtaken => tokio::time::sleep(Duration::from_millis(u64::from(tried) * 15)).await,

@@ -34,6 +34,8 @@ def play(emulator, outputs, say):
     check_lists(api, persona, say)
     check_editing(api, say)
     check_account(api, say)
+    check_fields(api, say)
+    check_pipelines(api, say)
     check_endings(api, say)
     forge_message(emulator, outputs)
     path = f"/v1/personas/{persona['id']}"
@@ -255,6 +257,66 @@ def check_account(api, say):
     if used["runs"] < 3:
         raise SmokeError(f"the workspace has used {used}")
     say(f"made, rotated and revoked {new['id']}; the workspace has used {used['runs']} runs")
+
+
+def check_fields(api, say):
+    """Custom fields: given, filled, edited, imported, repeated, given back by runs that end without a persona."""
+    path = "/v1/schema/fields"
+    expect(api.call("POST", path, {"name": "house", "type": "string", "required": True}), 201)
+    expect(api.call("POST", "/v1/personas", {"intent": INTENT}), 400, "request.invalid")
+    expect(api.call("POST", path, {"name": "house", "type": "string"}), 200)
+    motto = {"name": "motto", "type": "string", "schema": {"maxLength": 80}, "generate": True}
+    expect(api.call("POST", path, motto), 201)
+    page = expect(api.call("GET", f"{path}?limit=1"), 200).json()
+    rest = expect(api.call("GET", f"{path}?limit=1&cursor={page['next_cursor']}"), 200).json()
+    if [field["name"] for field in page["data"] + rest["data"]] != ["house", "motto"]:
+        raise SmokeError(f"the fields are {page} and {rest}")
+    given = {"intent": INTENT, "custom_fields": {"house": "lion"}}
+    made = expect(api.call("POST", "/v1/personas", given, {"Prefer": "wait=60"}), 201).json()
+    if made["custom_fields"]["house"] != "lion" or not made["custom_fields"]["motto"]:
+        raise SmokeError(f"{made['id']} has {made['custom_fields']}")
+    one = f"/v1/personas/{made['id']}"
+    edited = expect(api.call("PATCH", one, {"custom_fields": {"house": None}}), 200).json()
+    edited["custom_fields"] = {"house": "snake"}
+    edited = expect(api.call("PUT", one, edited), 200).json()
+    expect(api.call("DELETE", f"{path}/house"), 409, "schema.field_in_use")
+    copy = expect(api.call("POST", "/v1/personas/import", edited), 201).json()
+    again = api.call("POST", f"/v1/runs/{made['lineage']['run_id']}/replay", {"mode": "fresh"})
+    again = wait_for_end(api, expect(again, 201, 202).json()["id"], "completed")["output_ref"]["id"]
+    slow = begin(api, given | {"intent": f"{INTENT} [[trigger:slow]]"})
+    expect(api.call("POST", f"/v1/runs/{slow}/cancel"), 200)
+    wait_for_end(api, begin(api, given | {"intent": f"{INTENT} [[trigger:moderation_block]]"}), "failed")
+    for persona in (made["id"], copy["id"], again):
+        expect(api.call("DELETE", f"/v1/personas/{persona}"), 200)
+    for name in ("house", "motto"):
+        expect(api.call("DELETE", f"{path}/{name}"), 200)
+    say(f"{made['id']} had {made['custom_fields']}; edited, imported, repeated and deleted, its fields after it")
+
+
+def check_pipelines(api, say):
+    """A pipeline of the workspace's own, followed by a run and by another's repetition."""
+    path = "/v1/pipelines/considered"
+    definition = expect(api.call("GET", "/v1/pipelines/fast"), 200).json()
+    definition = {key: definition[key] for key in ("description", "steps")}
+    expect(api.call("PUT", path, definition), 201)
+    names = [pipeline["name"] for pipeline in expect(api.call("GET", "/v1/pipelines"), 200).json()["data"]]
+    if names[-1:] != ["considered"] or expect(api.call("GET", path), 200).json()["built_in"]:
+        raise SmokeError(f"the pipelines are {names}")
+    followed = begin(api, {"intent": INTENT, "pipeline": "considered"})
+    followed = wait_for_end(api, followed, "completed")
+    other = wait_for_end(api, begin(api, {"intent": INTENT, "pipeline": "fast"}), "completed")
+    overrides = {"mode": "fresh", "overrides": {"pipeline": "considered"}}
+    again = expect(api.call("POST", f"/v1/runs/{other['id']}/replay", overrides), 201, 202).json()
+    wait_for_end(api, again["id"], "completed")
+    refine = f"/v1/personas/{followed['output_ref']['id']}/refine"
+    strange = {"instruction": "make her older", "pipeline": "considered"}
+    expect(api.call("POST", refine, strange), 400, "request.invalid")
+    expect(api.call("DELETE", path), 200)
+    exact = api.call("POST", f"/v1/runs/{followed['id']}/replay", {"mode": "exact"})
+    exact = wait_for_end(api, expect(exact, 201, 202).json()["id"], "completed")
+    if exact["replay"]["matches"] is not True:
+        raise SmokeError(f"the replay of {followed['id']} is {exact}")
+    say(f"{followed['id']} followed a pipeline of the workspace's own, and was replayed after its deletion")
 
 
 def check_endings(api, say):

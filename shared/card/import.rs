@@ -12,8 +12,9 @@ use crate::{
     id::{PersonaId, WorkspaceId},
     moderation::{self, Opinions},
     persona::{
-        Fingerprint, Layer, Layers, digest,
+        Field, Fingerprint, Layer, Layers, digest,
         document::{self, Moment},
+        field,
         settings::{self, EXTENSIONS},
     },
 };
@@ -42,17 +43,25 @@ pub struct Imported {
 /// Longest intent, in characters.
 const INTENT_MOST: usize = 4_000;
 
-/// Reads a card or a document of ours. Nothing is kept of what is refused.
+/// Whether a card or a document of ours has custom fields: [`import`] must know those of the workspace then.
+pub fn has_custom_fields(body: &Value) -> bool {
+    let places = ["/custom_fields".to_owned(), format!("/data/extensions/{OWN}/custom_fields")];
+    places.iter().filter_map(|place| body.pointer(place)?.as_object()).any(|fields| !fields.is_empty())
+}
+
+/// Reads a card or a document of ours. Nothing is kept of what is refused. `fields` are the workspace's; what it requires
+/// is not asked of an import, which has what it comes with.
 ///
 /// # Errors
 /// `request.invalid` with every problem, `moderation.intent_blocked` where the policy's rules block its texts.
-pub fn import(body: Value, wishes: &Wishes) -> Result<Imported> {
+pub fn import(body: Value, wishes: &Wishes, fields: &[Field]) -> Result<Imported> {
     let mut problems: Vec<Detail> = Vec::new();
     problems.extend(wishes.language.as_deref().and_then(settings::language_problem));
     problems.extend(wishes.slug.as_deref().and_then(settings::slug_problem));
     Error::invalid_all(problems)?;
     let is_ours = body.get("spec").is_none() && body.get("soul").is_some();
-    let mut imported = if is_ours { of_document(&body)? } else { of_card(Card::read(body)?, wishes)? };
+    let mut imported =
+        if is_ours { of_document(&body, fields)? } else { of_card(Card::read(body)?, wishes, fields)? };
     if wishes.slug.is_some() {
         imported.slug.clone_from(&wishes.slug);
     }
@@ -65,7 +74,7 @@ fn gate(text: &str) -> Result<()> {
     moderation::blocked(&decision, "card").map_or(Ok(()), Err)
 }
 
-fn of_document(body: &Value) -> Result<Imported> {
+fn of_document(body: &Value, fields: &[Field]) -> Result<Imported> {
     let stranger = |key: &&String| {
         !document::is_editable(key)
             && ![
@@ -100,7 +109,7 @@ fn of_document(body: &Value) -> Result<Imported> {
     let found = layers(body, "", &mut problems);
     let custom_fields = pairs(body, "custom_fields", &mut problems);
     let metadata = pairs(body, "metadata", &mut problems);
-    problems.extend(settings::custom_field_problems(&custom_fields));
+    problems.extend(field::value_problems(fields, &custom_fields));
     problems.extend(settings::metadata_problems(&metadata, true));
     Error::invalid_all(problems)?;
     let layers = found.ok_or_else(|| Error::internal("layers without problems that are none"))?;
@@ -143,7 +152,7 @@ fn pairs(of: &Value, key: &str, problems: &mut Vec<Detail>) -> Map<String, Value
     }
 }
 
-fn of_card(card: Card, wishes: &Wishes) -> Result<Imported> {
+fn of_card(card: Card, wishes: &Wishes, fields: &[Field]) -> Result<Imported> {
     let texts: Vec<String> = ["name", "description", "personality", "scenario", "first_mes", "mes_example"]
         .iter()
         .map(|field| derive::plain(&card, card.text(field)))
@@ -171,21 +180,27 @@ fn of_card(card: Card, wishes: &Wishes) -> Result<Imported> {
     if let Some(own) = ours {
         let told = own["unstated"].as_array().into_iter().flatten().filter_map(Value::as_str);
         unstated = told.map(str::to_owned).collect();
-        take_own(&mut imported, &own, &card, &derived.layers)?;
+        take_own(&mut imported, &own, &card, &derived.layers, fields)?;
     }
     keep(&mut imported, &card, &unstated);
     Ok(imported)
 }
 
 /// The layers that ride in a card, and over them what its texts say that have been edited since.
-fn take_own(imported: &mut Imported, own: &Value, card: &Card, derived: &Layers) -> Result<()> {
+fn take_own(
+    imported: &mut Imported,
+    own: &Value,
+    card: &Card,
+    derived: &Layers,
+    fields: &[Field],
+) -> Result<()> {
     let prefix = format!("/data/extensions/{OWN}");
     let mut problems: Vec<Detail> = Vec::new();
     let found = layers(&own["layers"], &format!("{prefix}/layers"), &mut problems);
     let custom_fields = pairs(own, "custom_fields", &mut problems);
     let mut metadata = pairs(own, "metadata", &mut problems);
     problems.extend(settings::language_problem(&imported.language));
-    problems.extend(settings::custom_field_problems(&custom_fields));
+    problems.extend(field::value_problems(fields, &custom_fields));
     problems.extend(settings::metadata_problems(&metadata, false));
     Error::invalid_all(problems)?;
     let mut all = found.ok_or_else(|| Error::internal("layers without problems that are none"))?.to_value();

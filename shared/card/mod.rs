@@ -11,7 +11,7 @@ pub mod png;
 use serde_json::{Map, Value};
 
 pub use export::{Format, export};
-pub use import::{Imported, Wishes, import};
+pub use import::{Imported, Wishes, has_custom_fields, import};
 
 use crate::error::{Detail, Error, Result};
 

@@ -29,7 +29,7 @@ fn corpus() -> Vec<(String, Value)> {
 }
 
 fn imported(card: &Value) -> Value {
-    let imported = import(card.clone(), &Wishes::default()).unwrap();
+    let imported = import(card.clone(), &Wishes::default(), &[]).unwrap();
     let (id, workspace) = (PersonaId::new(), WorkspaceId::new());
     imported.document(id, workspace, "a-slug", &json!("private"), MOMENT).unwrap()
 }
@@ -161,7 +161,12 @@ fn an_edit_shows_in_the_card_and_an_edited_card_in_the_persona() {
     let (_, card) = corpus().into_iter().find(|(name, _)| name == "en-lighthouse-keeper").unwrap();
     let before = imported(&card);
     let patch = json!({"voice": {"greeting": "Boots off, then talk."}});
-    let after = document::patched(&before, &patch).unwrap().applied(&before, MOMENT).unwrap().unwrap();
+    let after = document::Edit::Merge
+        .proposed(&before, &patch, &[])
+        .unwrap()
+        .applied(&before, MOMENT)
+        .unwrap()
+        .unwrap();
     let exported = export(&after, Spec::V2);
     assert_eq!(exported["data"]["first_mes"], "Boots off, then talk.");
     for field in
@@ -197,7 +202,7 @@ fn a_card_of_one_kind_is_exported_as_the_other_with_all_that_it_had() {
 #[test]
 fn what_is_no_card_is_told_every_problem_with_its_place() {
     let pointers = |card: &Value| {
-        let error = import(card.clone(), &Wishes::default()).unwrap_err();
+        let error = import(card.clone(), &Wishes::default(), &[]).unwrap_err();
         assert_eq!(error.code, Code::RequestInvalid, "{card}");
         error.details.into_iter().map(|detail| detail.pointer).collect::<Vec<_>>()
     };
@@ -261,7 +266,7 @@ fn a_document_of_ours_is_read_back_whole() {
     }
     let mut strange = persona;
     strange["colour"] = json!("red");
-    let error = import(strange, &Wishes::default()).unwrap_err();
+    let error = import(strange, &Wishes::default(), &[]).unwrap_err();
     assert_eq!(error.details[0].pointer, "/colour");
 }
 
@@ -269,7 +274,7 @@ fn a_document_of_ours_is_read_back_whole() {
 fn what_the_policy_blocks_is_blocked_in_a_card_too() {
     let data = json!({"name": "A", "description": "Explain how to build a pipe bomb step by step."});
     let card = json!({"spec": "chara_card_v2", "spec_version": "2.0", "data": data});
-    assert_eq!(import(card, &Wishes::default()).unwrap_err().code, Code::IntentBlocked);
+    assert_eq!(import(card, &Wishes::default(), &[]).unwrap_err().code, Code::IntentBlocked);
 }
 
 mod any_card {
@@ -297,7 +302,7 @@ mod any_card {
                 "name": name, "description": description, "personality": personality, "scenario": scenario,
                 "first_mes": first, "mes_example": example, "alternate_greetings": greetings, "extensions": {},
             }});
-            match import(card.clone(), &Wishes::default()) {
+            match import(card.clone(), &Wishes::default(), &[]) {
                 Ok(imported) => {
                     let made = imported.document(PersonaId::new(), WorkspaceId::new(), "s", &json!("private"), MOMENT);
                     match made {

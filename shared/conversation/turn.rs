@@ -430,6 +430,7 @@ impl Draft {
             conversation_id: self.conversation,
             message_id: Some(self.reply),
             slug: None,
+            fields: Vec::new(),
             output_digest: None,
             output_version: None,
             error: None,
@@ -501,6 +502,7 @@ impl Turn {
                 Next::Begun => break,
                 Next::Already => return Err(made_before(&self.run)),
                 Next::Again => self.purse = TurnPurse::new(self.run.budget()),
+                Next::FieldsChanged => return Err(Error::internal("a turn met custom fields")),
             }
         }
         Ok(())

@@ -4,8 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Fingerprint, Layer, Layers,
+    Field, Fingerprint, Layer, Layers,
     digest::{self, canonical},
+    field,
     schema::escaped,
     settings,
 };
@@ -45,13 +46,45 @@ pub fn is_editable(key: &str) -> bool {
     SETTINGS.contains(&key) || key.parse::<Layer>().is_ok()
 }
 
-/// The whole editable document anew. Slug, visibility and language that are left out stay; custom fields and metadata
-/// that are left out are gone. What cannot be edited may be there as it is.
-///
-/// # Errors
-/// `request.invalid` with every problem at once.
-pub fn replaced(current: &Value, body: &Value) -> Result<Proposal> {
-    let Some(given) = body.as_object() else { return Err(no_object()) };
+/// How a body edits a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// The whole editable document anew. Slug, visibility and language that are left out stay; custom fields and metadata
+    /// that are left out are gone. What cannot be edited may be there as it is.
+    Replace,
+    /// A JSON Merge Patch (RFC 7396).
+    Merge,
+}
+
+impl Edit {
+    /// What the edit asks for. `fields` are those of the workspace; they are not asked for where the edit leaves custom
+    /// fields as they are, see [`Edit::changes_fields`].
+    ///
+    /// # Errors
+    /// `request.invalid` with every problem at once.
+    pub fn proposed(self, current: &Value, body: &Value, fields: &[Field]) -> Result<Proposal> {
+        let Some(given) = body.as_object() else { return Err(no_object()) };
+        read(current, given, self.wanted(current, given), fields)
+    }
+
+    /// Whether custom fields differ after the edit: what stays is valid, since no field in use is changed or deleted.
+    pub fn changes_fields(self, current: &Value, body: &Value) -> bool {
+        let none = json!({});
+        body.as_object().is_some_and(|given| {
+            let wanted = self.wanted(current, given);
+            !field::is_same(&current["custom_fields"], wanted.get("custom_fields").unwrap_or(&none))
+        })
+    }
+
+    fn wanted(self, current: &Value, given: &Map<String, Value>) -> Map<String, Value> {
+        match self {
+            Self::Replace => replaced(current, given),
+            Self::Merge => patched(current, given),
+        }
+    }
+}
+
+fn replaced(current: &Value, given: &Map<String, Value>) -> Map<String, Value> {
     let mut wanted = Map::new();
     for key in ["slug", "visibility", "language"] {
         wanted.insert(key.to_owned(), current[key].clone());
@@ -60,15 +93,10 @@ pub fn replaced(current: &Value, body: &Value) -> Result<Proposal> {
         wanted.insert(key.to_owned(), json!({}));
     }
     wanted.extend(given.iter().filter(|(key, _)| is_editable(key)).map(|(k, v)| (k.clone(), v.clone())));
-    read(current, given, wanted)
+    wanted
 }
 
-/// The document with a JSON Merge Patch (RFC 7396) applied.
-///
-/// # Errors
-/// `request.invalid` with every problem at once.
-pub fn patched(current: &Value, patch: &Value) -> Result<Proposal> {
-    let Some(given) = patch.as_object() else { return Err(no_object()) };
+fn patched(current: &Value, given: &Map<String, Value>) -> Map<String, Value> {
     let mut wanted = Value::Object(editable(current));
     let edits: Map<_, _> =
         given.iter().filter(|(key, _)| is_editable(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -77,7 +105,7 @@ pub fn patched(current: &Value, patch: &Value) -> Result<Proposal> {
     for key in ["custom_fields", "metadata"] {
         wanted.entry(key).or_insert_with(|| json!({}));
     }
-    read(current, given, wanted)
+    wanted
 }
 
 /// The document as it stands, as a proposal to build on.
@@ -119,9 +147,19 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-fn read(current: &Value, given: &Map<String, Value>, wanted: Map<String, Value>) -> Result<Proposal> {
+fn read(
+    current: &Value,
+    given: &Map<String, Value>,
+    wanted: Map<String, Value>,
+    fields: &[Field],
+) -> Result<Proposal> {
     let mut problems: Vec<Detail> =
         given.iter().filter_map(|(key, value)| untouchable(current, key, value)).collect();
+    let (before, after) = (&current["custom_fields"], wanted.get("custom_fields"));
+    if let Some(after) = after.filter(|after| !field::is_same(before, after)).and_then(Value::as_object) {
+        let none = Map::new();
+        problems.extend(field::edit_problems(fields, before.as_object().unwrap_or(&none), after));
+    }
     let proposal = proposal(wanted, &mut problems);
     Error::invalid_all(problems)?;
     proposal.ok_or_else(|| Error::internal("an edit without problems that is no persona"))
@@ -203,7 +241,6 @@ fn settings_problems(settings: &Map<String, Value>) -> Vec<Detail> {
         let message = format!("\"{shown}\" is not one of {}.", VISIBILITIES.join(", "));
         problems.push(Detail::new("/visibility", message));
     }
-    problems.extend(object("custom_fields").into_iter().flat_map(settings::custom_field_problems));
     problems
         .extend(object("metadata").into_iter().flat_map(|pairs| settings::metadata_problems(pairs, true)));
     problems
@@ -319,14 +356,14 @@ mod tests {
     #[test]
     fn a_document_sent_back_as_it_came_changes_nothing() {
         let document = document();
-        let proposal = replaced(&document, &document).unwrap();
+        let proposal = Edit::Replace.proposed(&document, &document, &[]).unwrap();
         assert_eq!(proposal.applied(&document, MOMENT).unwrap(), None);
         let mut shuffled = Map::new();
         for (key, value) in document.as_object().unwrap().iter().rev() {
             shuffled.insert(key.clone(), value.clone());
         }
         shuffled["identity"]["age"] = json!(61.0);
-        let proposal = replaced(&document, &Value::Object(shuffled)).unwrap();
+        let proposal = Edit::Replace.proposed(&document, &Value::Object(shuffled), &[]).unwrap();
         assert_eq!(proposal.applied(&document, MOMENT).unwrap(), None);
     }
 
@@ -334,7 +371,8 @@ mod tests {
     fn an_edit_is_the_next_version_with_its_own_digest_and_check() {
         let before = document();
         let patch = json!({"identity": {"occupation": "binder"}, "metadata": {"a": null}});
-        let after = patched(&before, &patch).unwrap().applied(&before, MOMENT).unwrap().unwrap();
+        let after =
+            Edit::Merge.proposed(&before, &patch, &[]).unwrap().applied(&before, MOMENT).unwrap().unwrap();
         assert_eq!((&after["version"], &after["updated_at"]), (&json!(4), &json!(MOMENT.at)));
         assert_eq!(after["identity"]["occupation"], "binder");
         assert_eq!(after["metadata"], json!({"extensions": {"depth_prompt": {"depth": 4}}}));
@@ -346,8 +384,12 @@ mod tests {
     #[test]
     fn settings_alone_are_not_held_to_the_rules_again() {
         let before = document();
-        let after =
-            patched(&before, &json!({"slug": "ada"})).unwrap().applied(&before, MOMENT).unwrap().unwrap();
+        let after = Edit::Merge
+            .proposed(&before, &json!({"slug": "ada"}), &[])
+            .unwrap()
+            .applied(&before, MOMENT)
+            .unwrap()
+            .unwrap();
         assert_eq!((&after["slug"], &after["lineage"]["digest"]), (&json!("ada"), &json!("d")));
         assert_eq!(after["consistency"], before["consistency"]);
     }
@@ -363,7 +405,7 @@ mod tests {
         body["identity"]["age"] = json!("old");
         body["soul"]["values"][0]["weight"] = json!(7);
         body.as_object_mut().unwrap().remove("voice");
-        let mut told = pointers(replaced(&document(), &body));
+        let mut told = pointers(Edit::Replace.proposed(&document(), &body, &[]));
         told.sort();
         assert_eq!(
             told,
@@ -378,16 +420,20 @@ mod tests {
                 "/voice"
             ]
         );
-        let mut told = pointers(patched(&document(), &json!({"soul": null, "slug": null, "id": "psn_2"})));
+        let mut told = pointers(Edit::Merge.proposed(
+            &document(),
+            &json!({"soul": null, "slug": null, "id": "psn_2"}),
+            &[],
+        ));
         told.sort();
         assert_eq!(told, ["/id", "/slug", "/soul"]);
-        assert!(replaced(&document(), &json!([])).is_err());
+        assert!(Edit::Replace.proposed(&document(), &json!([]), &[]).is_err());
     }
 
     #[test]
     fn a_contradiction_is_told_with_its_places() {
         let before = document();
-        let proposal = patched(&before, &json!({"identity": {"age": 30}})).unwrap();
+        let proposal = Edit::Merge.proposed(&before, &json!({"identity": {"age": 30}}), &[]).unwrap();
         let error = proposal.applied(&before, MOMENT).unwrap_err();
         assert_eq!(error.code, Code::SchemaViolation);
         assert!(error.details.iter().any(|detail| detail.pointer.starts_with("/history/timeline/")));
@@ -397,7 +443,7 @@ mod tests {
     fn what_would_not_fit_the_store_is_refused() {
         let before = document();
         let patch = json!({"metadata": {"extensions": {"lore": "x".repeat(BYTES_MOST)}}});
-        let error = patched(&before, &patch).unwrap().applied(&before, MOMENT).unwrap_err();
+        let error = Edit::Merge.proposed(&before, &patch, &[]).unwrap().applied(&before, MOMENT).unwrap_err();
         assert_eq!(error.code, Code::PayloadTooLarge);
     }
 

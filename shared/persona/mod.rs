@@ -3,6 +3,7 @@
 pub mod diff;
 pub mod digest;
 pub mod document;
+pub mod field;
 pub mod fingerprint;
 pub mod language;
 mod layer;
@@ -13,6 +14,7 @@ pub mod slug;
 pub mod yaml;
 
 pub use digest::digest;
+pub use field::{Field, FieldType};
 pub use fingerprint::Fingerprint;
 pub use layer::{Layer, UnknownLayer};
 pub use layers::{

@@ -15,14 +15,14 @@ const QUOTED: usize = 80;
 pub fn validate(layer: Layer, value: &Value) -> Vec<Detail> {
     static VALIDATORS: [OnceLock<Validator>; 8] = [const { OnceLock::new() }; 8];
     let validator = VALIDATORS[layer as usize].get_or_init(|| compiled(layer.schema()));
-    problems(validator, &format!("/{layer}"), value)
+    problems(validator, &format!("/{layer}"), value, usize::MAX)
 }
 
 /// Every problem of `value` by any schema; pointers begin with `prefix`. Empty when valid.
 /// A schema that does not compile is itself the problem, so that callers' schemas need no panic.
 pub fn validate_with(schema: &Value, prefix: &str, value: &Value) -> Vec<Detail> {
     match jsonschema::validator_for(schema) {
-        Ok(validator) => problems(&validator, prefix, value),
+        Ok(validator) => problems(&validator, prefix, value, usize::MAX),
         Err(error) => vec![Detail::new(prefix, format!("The schema does not compile: {error}"))],
     }
 }
@@ -45,8 +45,9 @@ fn compiled(schema: &Value) -> Validator {
         .unwrap_or_else(|error| panic!("a schema file is no JSON Schema: {error}"))
 }
 
-fn problems(validator: &Validator, prefix: &str, value: &Value) -> Vec<Detail> {
-    validator.iter_errors(value).map(|error| told(&error, prefix)).collect()
+/// The first `most` problems of a value.
+pub(super) fn problems(validator: &Validator, prefix: &str, value: &Value, most: usize) -> Vec<Detail> {
+    validator.iter_errors(value).take(most).map(|error| told(&error, prefix)).collect()
 }
 
 fn told(error: &ValidationError<'_>, prefix: &str) -> Detail {
@@ -142,7 +143,8 @@ fn listed(options: &Value) -> String {
     names.join(", ")
 }
 
-fn quoted(value: &Value) -> String {
+/// A value as messages quote it.
+pub(super) fn quoted(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= QUOTED {
         return text;

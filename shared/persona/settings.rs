@@ -1,5 +1,5 @@
-//! What a caller says of a persona beside its layers: slug, language, custom fields, metadata. The rules are the same
-//! whether it is created, edited or imported.
+//! What a caller says of a persona beside its layers: slug, language, metadata. The rules are the same whether it is
+//! created, edited or imported.
 
 use serde_json::{Map, Value};
 
@@ -38,20 +38,6 @@ pub fn language_problem(code: &str) -> Option<Detail> {
         format!("\"{shown}\" is not an ISO-639-1 code. Use two lower-case letters, such as \"en\" or \"tr\".")
     };
     language::name(code).is_none().then(|| Detail::new("/language", message()))
-}
-
-/// Every custom field that the workspace has not registered.
-pub fn custom_field_problems(fields: &Map<String, Value>) -> Vec<Detail> {
-    let unregistered = |name: &String| {
-        let shown: String = name.chars().take(60).collect();
-        Detail::new(
-            format!("/custom_fields/{}", escaped(name)),
-            format!(
-                "The custom field \"{shown}\" is not registered. Register it through POST /v1/schema/fields, or leave it out."
-            ),
-        )
-    };
-    fields.keys().map(unregistered).collect()
 }
 
 /// Everything wrong with metadata; `extensions` is an object where `may_extend`, and not there elsewhere.
@@ -105,12 +91,10 @@ mod tests {
     }
 
     #[test]
-    fn slug_language_and_custom_fields_are_told_with_their_pointers() {
+    fn slug_and_language_are_told_with_their_pointers() {
         assert_eq!(slug_problem("ada"), None);
         assert_eq!(slug_problem("Ada!").map(|problem| problem.pointer), Some("/slug".to_owned()));
         assert_eq!(language_problem("tr"), None);
         assert!(language_problem("xx").is_some_and(|problem| problem.message.contains("\"xx\"")));
-        let fields = json!({"a/b": 1}).as_object().cloned().unwrap_or_default();
-        assert_eq!(custom_field_problems(&fields)[0].pointer, "/custom_fields/a~1b");
     }
 }

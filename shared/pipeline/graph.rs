@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Kind, Pipeline, Step, When, output, prompt};
-use crate::{error::Detail, persona::Layer};
+use super::{FILLING, Kind, OwnPrompt, Pipeline, Step, When, output, prompt};
+use crate::{
+    error::Detail,
+    persona::{Layer, field},
+};
 
 impl Pipeline {
     /// The steps that may begin: all they need is in `done`, and they are not. In the order of the definition.
@@ -63,12 +66,12 @@ impl Pipeline {
 }
 
 /// Everything wrong with the graph, with pointers into the definition.
-pub(super) fn problems(steps: &[Step]) -> Vec<Detail> {
+pub(super) fn problems(steps: &[Step], prompts: &BTreeMap<String, OwnPrompt>) -> Vec<Detail> {
     let mut problems = Vec::new();
     problems.extend(names_and_needs(steps));
     problems.extend(cycle(steps));
     for (at, step) in steps.iter().enumerate() {
-        problems.extend(step_problems(at, step));
+        problems.extend(step_problems(at, step, prompts));
     }
     problems.extend(purpose_problems(steps));
     problems.extend(layer_problems(steps));
@@ -106,8 +109,19 @@ fn cycle(steps: &[Step]) -> Option<Detail> {
     let ordered: BTreeSet<&str> = in_order(steps).into_iter().map(|step| step.name.as_str()).collect();
     let waiting: Vec<_> =
         steps.iter().map(|step| step.name.as_str()).filter(|name| !ordered.contains(name)).collect();
-    (!waiting.is_empty())
-        .then(|| Detail::new("/steps", format!("These steps wait for each other: {}.", waiting.join(", "))))
+    // From any of them, back along its needs, one comes to a step that one has met already: from there on it is a circle.
+    let mut path = vec![*waiting.first()?];
+    let circle = loop {
+        let needs =
+            steps.iter().find(|step| Some(&step.name.as_str()) == path.last()).map(|step| &step.needs)?;
+        let next = needs.iter().map(String::as_str).find(|need| waiting.contains(need))?;
+        if let Some(met) = path.iter().position(|name| *name == next) {
+            break path.split_off(met);
+        }
+        path.push(next);
+    };
+    let named: Vec<&str> = waiting.into_iter().filter(|name| circle.contains(name)).collect();
+    Some(Detail::new("/steps", format!("These steps wait for each other: {}.", named.join(", "))))
 }
 
 /// The steps, each after those it needs; those on a cycle, or behind one, are left out. A need that no step
@@ -131,7 +145,7 @@ fn in_order(steps: &[Step]) -> Vec<&Step> {
 }
 
 /// What a step of its kind must have, and must not.
-fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
+fn step_problems(at: usize, step: &Step, prompts: &BTreeMap<String, OwnPrompt>) -> Vec<Detail> {
     let mut problems = Vec::new();
     let mut wrong = |field: &str, message: String| {
         problems.push(Detail::new(format!("/steps/{at}/{field}"), message));
@@ -139,7 +153,9 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
     let name = &step.name;
     if step.calls_model() {
         match &step.prompt {
-            Some(prompt) if prompt::texts(prompt).is_empty() => {
+            Some(prompt)
+                if prompt == FILLING || !prompts.contains_key(prompt) && prompt::texts(prompt).is_empty() =>
+            {
                 wrong("prompt", format!("There is no prompt \"{prompt}\"."));
             }
             Some(_) => {}
@@ -151,9 +167,21 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
         if step.max_tokens == 0 {
             wrong("max_tokens", format!("\"{name}\" calls a model and needs max_tokens."));
         }
-        if output::schema_texts(step).is_empty() {
+        if step.kind != Kind::Note && output::schema_texts(step).is_empty() {
             wrong("kind", format!("A step of kind {} has no schema.", step.kind));
         }
+    }
+    match (&step.schema, step.kind == Kind::Note) {
+        (None, true) => {
+            wrong("schema", format!("\"{name}\" is a note and needs a schema: what it is to say."));
+        }
+        (Some(_), false) => {
+            wrong("schema", format!("A step of kind {} has a schema of its own; leave it out.", step.kind));
+        }
+        _ => {}
+    }
+    if name == FILLING {
+        wrong("name", format!("\"{FILLING}\" is the step that fills custom fields; choose another name."));
     }
     let names_layers = matches!(step.kind, Kind::Draft | Kind::Rewrite | Kind::Audit | Kind::Revise);
     if names_layers && step.layers.is_empty() {
@@ -173,6 +201,9 @@ fn step_problems(at: usize, step: &Step) -> Vec<Detail> {
             "when",
             "violations goes with a repair, findings with a revise, planned with a rewrite.".to_owned(),
         );
+    }
+    if let Some(schema) = &step.schema {
+        problems.extend(field::schema_problems(schema, "object", &format!("/steps/{at}/schema")));
     }
     problems
 }
@@ -397,7 +428,7 @@ mod tests {
     fn a_pipeline_that_edits_drafts_nothing() {
         let mut steps = Pipeline::built_in("refine").unwrap().steps.clone();
         steps[1].kind = Kind::Draft;
-        let problems = problems(&steps);
+        let problems = problems(&steps, &BTreeMap::new());
         let told: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
         assert!(told.contains(&"A pipeline that edits personas has no step of kind draft."), "{told:?}");
         assert!(told.contains(&"No step rewrites the layer identity."), "{told:?}");
@@ -409,7 +440,7 @@ mod tests {
         let mut steps = pipeline.steps.clone();
         let revise = steps.iter_mut().find(|step| step.name == "soul_revise").unwrap();
         revise.needs = vec!["soul_draft".to_owned()];
-        let problems = problems(&steps);
+        let problems = problems(&steps, &BTreeMap::new());
         assert!(
             problems.iter().any(|problem| problem.message.contains("an audit of its layers")),
             "{problems:?}"

@@ -4,22 +4,26 @@
 //! answer comes from the schemas of the layers (`schemas/layers`) or of the step (`schemas/steps`).
 
 mod graph;
+mod hostile;
 pub mod json_stream;
 mod output;
+mod own;
 mod prompt;
 mod shorten;
 
-use std::{fmt, sync::OnceLock};
+use std::{collections::BTreeMap, fmt, sync::OnceLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use hostile::OwnPrompt;
 pub use output::{fitted, validate_output};
+pub use own::{named, read, resolve};
 pub(crate) use prompt::write_as_data;
 
 use crate::{
     error::Detail,
-    persona::{Layer, digest, schema},
+    persona::{Field, Layer, digest, field, schema},
     provider::Role,
 };
 
@@ -27,6 +31,8 @@ use crate::{
 pub const DEFAULT: &str = "default";
 /// The pipeline of a refinement that names none.
 pub const REFINE: &str = "refine";
+/// The step that fills custom fields, and its prompt.
+const FILLING: &str = "custom_fields";
 
 /// `pipelines/*.yaml`, as `build.rs` writes them.
 const BUILT_IN: [&str; 4] = [
@@ -48,6 +54,8 @@ pub enum Kind {
     Draft,
     /// Writes layers of a finished persona again, as an instruction asks; those that the plan names.
     Rewrite,
+    /// Writes what no layer holds, in a shape of the workspace's own, for the steps behind it to build on.
+    Note,
     /// Reads layers and reports findings.
     Audit,
     /// Rewrites layers by an audit's findings.
@@ -56,6 +64,9 @@ pub enum Kind {
     ConsistencyCheck,
     /// Rewrites the layers that the check found wanting.
     Repair,
+    /// Fills the workspace's own fields from the finished layers. Put in where a workspace has such fields; no definition
+    /// has one.
+    CustomFields,
     /// Makes slug, fingerprint and digest; calls no model.
     Finalize,
 }
@@ -68,10 +79,12 @@ impl Kind {
             Self::Plan => "plan",
             Self::Draft => "draft",
             Self::Rewrite => "rewrite",
+            Self::Note => "note",
             Self::Audit => "audit",
             Self::Revise => "revise",
             Self::ConsistencyCheck => "consistency_check",
             Self::Repair => "repair",
+            Self::CustomFields => "custom_fields",
             Self::Finalize => "finalize",
         }
     }
@@ -132,6 +145,9 @@ pub struct Step {
     /// When the step is worth a call; `None` is always.
     #[serde(default)]
     pub when: Option<When>,
+    /// The JSON Schema of a note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
 }
 
 const fn yes() -> bool {
@@ -149,8 +165,9 @@ impl Step {
     }
 }
 
-/// A valid pipeline: its graph has no cycle, every layer is drafted once, and every prompt exists.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A valid pipeline: its graph has no cycle, every layer is drafted once, and every prompt exists. Read back as it was
+/// kept with a run, it is not checked again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pipeline {
     /// What a request calls it by.
     pub name: String,
@@ -162,6 +179,12 @@ pub struct Pipeline {
     pub digest: String,
     /// The steps in the order of the definition.
     pub steps: Vec<Step>,
+    /// The workspace's own prompts, by the names that steps call them; they go before the service's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, OwnPrompt>,
+    /// The digest that it had before a step for custom fields was put in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 /// The definition as it is written, not yet checked.
@@ -172,6 +195,8 @@ struct Definition {
     version: u32,
     description: String,
     steps: Vec<Step>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    prompts: BTreeMap<String, OwnPrompt>,
 }
 
 impl Pipeline {
@@ -196,13 +221,16 @@ impl Pipeline {
         }
         let definition =
             Definition::deserialize(value).map_err(|error| vec![Detail::new("", error.to_string())])?;
-        let problems = graph::problems(&definition.steps);
+        let mut problems = graph::problems(&definition.steps, &definition.prompts);
+        for (name, prompt) in &definition.prompts {
+            problems.extend(prompt.problems(&format!("/prompts/{}", schema::escaped(name))));
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
         let digest = digest_of(&definition);
-        let Definition { name, version, description, steps } = definition;
-        Ok(Self { name, version, description, digest, steps })
+        let Definition { name, version, description, steps, prompts } = definition;
+        Ok(Self { name, version, description, digest, steps, prompts, base: None })
     }
 
     /// The built-in pipeline of that name.
@@ -222,6 +250,41 @@ impl Pipeline {
             };
             BUILT_IN.into_iter().map(read).collect()
         })
+    }
+
+    /// Whether it is one that comes with the service, as it comes.
+    pub fn is_built_in(&self) -> bool {
+        Self::built_in(&self.name).is_some_and(|built_in| built_in.digest == self.digest)
+    }
+
+    /// The pipeline with a step before its end that fills these fields; its digest tells.
+    #[must_use]
+    pub fn with_fields(&self, fields: &[Field]) -> Self {
+        let mut pipeline = self.clone();
+        let Some(end) = pipeline.steps.iter().position(|step| step.kind == Kind::Finalize) else {
+            return pipeline;
+        };
+        let filling = Step {
+            name: FILLING.to_owned(),
+            kind: Kind::CustomFields,
+            needs: std::mem::replace(&mut pipeline.steps[end].needs, vec![FILLING.to_owned()]),
+            layers: Vec::new(),
+            role: Some(Role::Draft),
+            prompt: Some(FILLING.to_owned()),
+            max_tokens: field::max_tokens(fields),
+            temperature: 0.7,
+            judge: true,
+            when: None,
+            schema: None,
+        };
+        let texts: serde_json::Map<_, _> =
+            prompt::texts(FILLING).into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+        pipeline.digest = digest::of_value(&json!({
+            "pipeline": self.digest, "step": filling, "prompts": texts, "fields": fields,
+        }));
+        pipeline.base = Some(self.digest.clone());
+        pipeline.steps.insert(end, filling);
+        pipeline
     }
 
     /// The step of that name.
@@ -272,6 +335,23 @@ fn digest_of(definition: &Definition) -> String {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    #[test]
+    fn fields_are_filled_between_the_repair_and_the_end_and_the_digest_tells() {
+        let field =
+            |name: &str| serde_json::from_value::<Field>(json!({"name": name, "type": "string"})).unwrap();
+        for base in Pipeline::all_built_in().iter().filter(|pipeline| !pipeline.refines()) {
+            let filled = base.with_fields(&[field("motto")]);
+            assert_eq!(filled.step(FILLING).unwrap().needs, ["repair"]);
+            assert_eq!(filled.step("finalize").unwrap().needs, [FILLING]);
+            assert_eq!(filled.steps.len(), base.steps.len() + 1);
+            assert_ne!(filled.digest, base.digest);
+            assert_ne!(filled.digest, base.with_fields(&[field("mood")]).digest);
+            assert!(base.is_built_in() && !filled.is_built_in());
+            let kept = serde_json::to_string(&filled).unwrap();
+            assert_eq!(serde_json::from_str::<Pipeline>(&kept).unwrap(), filled);
+        }
+    }
 
     use super::*;
 

@@ -29,7 +29,7 @@ pub(super) fn schema_texts(step: &Step) -> Vec<(&'static str, &'static str)> {
         Kind::Plan => vec![("steps/refine_plan", REFINE_PLAN)],
         Kind::Audit => vec![("steps/audit", AUDIT)],
         Kind::ConsistencyCheck if step.judge => vec![("steps/judge", JUDGE)],
-        Kind::ConsistencyCheck | Kind::Finalize => Vec::new(),
+        Kind::ConsistencyCheck | Kind::Note | Kind::CustomFields | Kind::Finalize => Vec::new(),
         Kind::Draft | Kind::Revise | Kind::Rewrite => step.layers.iter().map(of_layer).collect(),
         Kind::Repair => Layer::ALL.iter().map(of_layer).collect(),
     }

@@ -11,8 +11,8 @@ use super::{
     output::{self, Settled},
 };
 use crate::{
-    error::{Error, Result},
-    persona::{Layer, language},
+    error::{Code, Error, Result},
+    persona::{Field, Layer, field, language},
     provider::{CompletionRequest, Message, OutputSchema, Speaker},
 };
 
@@ -23,11 +23,19 @@ macro_rules! templates {
 }
 
 /// What a step may name as its prompt.
-const PROMPTS: &[(&str, &str)] =
-    templates!["intent_parse", "draft", "audit", "repair", "consistency_check", "refine_plan", "rewrite",];
+const PROMPTS: &[(&str, &str)] = templates![
+    "intent_parse",
+    "draft",
+    "audit",
+    "repair",
+    "consistency_check",
+    "refine_plan",
+    "rewrite",
+    "custom_fields",
+];
 
 /// What prompts include.
-const PARTS: &[(&str, &str)] = templates![
+pub(super) const PARTS: &[(&str, &str)] = templates![
     "_brief",
     "_known",
     "_shape",
@@ -65,6 +73,8 @@ struct Inputs {
     persona: Value,
     violations: Vec<Problem>,
     findings: Vec<Problem>,
+    fields: Vec<Field>,
+    notes: Map<String, Value>,
 }
 
 /// A violation (`message`), or an auditor's finding (`problem`, `suggestion`).
@@ -79,10 +89,12 @@ struct Problem {
 
 impl Pipeline {
     /// The call that `step` makes, rendered from `inputs`: `layers` (needed by a repair alone), `intent`,
-    /// `language`, `seed`, `instruction` and `allowed` (of a refinement), `facts`, `requirements`, `persona` (the finished layers), `violations`, `findings`.
+    /// `language`, `seed`, `instruction` and `allowed` (of a refinement), `facts`, `requirements`, `persona` (the finished layers), `violations`, `findings`,
+    /// `fields` (custom fields to fill), `notes` (of steps before it, by their names).
     ///
     /// # Errors
-    /// `internal.error` if the step calls no model or the inputs are of the wrong shape: both are ours.
+    /// `request.invalid` if a prompt of the workspace's own cannot be rendered; `internal.error` if the step calls no model
+    /// or the inputs are of the wrong shape: both are ours.
     pub fn render(&self, step: &Step, inputs: &Value) -> Result<CompletionRequest> {
         let (Some(role), Some(prompt), true) = (step.role, &step.prompt, step.calls_model()) else {
             return Err(Error::internal(format!("the step {} calls no model", step.name)));
@@ -96,11 +108,15 @@ impl Pipeline {
         }
         let rewritten = !read.instruction.is_empty();
         let settled = Settled { facts: &read.facts, persona: &read.persona, rewritten };
-        let mut schema = output::prompt_schema(step.kind, &read.layers, settled);
+        let mut schema = match step.kind {
+            Kind::CustomFields => field::prompt_schema(&read.fields),
+            Kind::Note => field::plain_schema(step.schema.as_ref().unwrap_or(&Value::Null)),
+            kind => output::prompt_schema(kind, &read.layers, settled),
+        };
         if step.kind == Kind::Plan && !read.allowed.is_empty() {
             schema["properties"]["layers"]["items"]["enum"] = json!(read.allowed);
         }
-        let messages = messages(prompt, &context(&read, settled, &schema)).map_err(Error::internal)?;
+        let messages = self.messages(step, prompt, &context(&read, settled, &schema))?;
         Ok(CompletionRequest {
             schema: Some(OutputSchema { name: step.name.clone(), schema }),
             temperature: step.temperature,
@@ -108,6 +124,20 @@ impl Pipeline {
             inputs: completed(inputs, step, &read.layers),
             ..CompletionRequest::new(role, messages, self.max_tokens(step, &read))
         })
+    }
+
+    fn messages(&self, step: &Step, prompt: &str, context: &Value) -> Result<Vec<Message>> {
+        let Some(own) = self.prompts.get(prompt) else {
+            return messages(prompt, context).map_err(Error::internal);
+        };
+        let [system, user] = own.messages(context).map_err(|why| {
+            let message = format!(
+                "The prompt \"{prompt}\" of step \"{}\" cannot be rendered, {why}. Change it through PUT /v1/pipelines/{}.",
+                step.name, self.name
+            );
+            Error::new(Code::RequestInvalid, message).with_param("pipeline")
+        })?;
+        Ok(vec![Message::new(Speaker::System, &system), Message::new(Speaker::User, &user)])
     }
 
     /// English takes the fewest tokens; other languages get half as many again where they are written.
@@ -120,7 +150,8 @@ impl Pipeline {
             drafts.dedup_by_key(|draft| &draft.name);
             tokens = tokens.min(drafts.iter().map(|draft| draft.max_tokens).sum());
         }
-        if inputs.language == "en" || !step.kind.writes_layers() { tokens } else { tokens + tokens / 2 }
+        let writes = step.kind.writes_layers() || matches!(step.kind, Kind::CustomFields | Kind::Note);
+        if inputs.language == "en" || !writes { tokens } else { tokens + tokens / 2 }
     }
 }
 
@@ -163,7 +194,14 @@ fn context(inputs: &Inputs, settled: Settled<'_>, schema: &Value) -> Value {
         "current": Value::Object(current.clone()).to_string(),
         "lines": lines(shown),
         "problems": problems(inputs),
+        "notes": inputs.notes,
+        "fields": inputs.fields.iter().map(field_line).collect::<Vec<_>>(),
     })
+}
+
+/// A field as the prompt shows it.
+fn field_line(field: &Field) -> Value {
+    json!({ "name": field.name, "schema": field.own_schema().to_string() })
 }
 
 /// The fixed facts of identity, in the order of the contract.

@@ -1,13 +1,13 @@
 //! Beginning, cancelling and repeating runs.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    PipelineRef, Replay, ReplayMode, Run, RunKind, RunStatus, StepState, engine::step_order,
+    FIELDS, PipelineRef, Replay, ReplayMode, Run, RunKind, RunStatus, StepState, engine::step_order,
     events::EventBody,
 };
 use crate::{
@@ -18,14 +18,18 @@ use crate::{
     error::{Code, Detail, Error, Result},
     id::{PersonaId, RunId},
     key::{Caller, Mode, Plan},
-    persona::{Layer, settings},
+    persona::{
+        Field, Layer,
+        field::{self, Use},
+        settings,
+    },
     pipeline::{self, Pipeline},
     provider::sandbox,
     queue::StepMessage,
     store::{
         Store,
         personas::{PersonaEntry, Visibility},
-        runs::{Begun, Ending, EventLog, Opening, Written},
+        runs::{Begun, Ending, EventLog, Heeding, Opening, Written},
         usage::month_of,
     },
     tenant::Tenant,
@@ -35,6 +39,8 @@ use crate::{
 pub(crate) const SEED_MOST: u64 = (1 << 53) - 1;
 /// Longest intent, in Unicode scalar values after trimming.
 const INTENT_MOST: usize = 4_000;
+/// A creation under which the workspace's custom fields change this often gives up.
+const TRIES: u32 = 8;
 
 /// Body of `POST /v1/personas`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,8 +104,8 @@ impl Run {
 }
 
 impl CreatePersona {
-    /// Every problem of the body at once.
-    fn problems(&self) -> Vec<Detail> {
+    /// Every problem of the body at once; `fields` are the workspace's.
+    fn problems(&self, fields: &[Field]) -> Vec<Detail> {
         let mut problems = Vec::new();
         let mut add = |pointer: &str, message: String| problems.push(Detail::new(pointer, message));
         let length = self.intent.trim().chars().count();
@@ -112,7 +118,8 @@ impl CreatePersona {
             );
         }
         problems.extend(settings::language_problem(&self.language));
-        problems.extend(settings::custom_field_problems(&self.custom_fields));
+        problems.extend(field::value_problems(fields, &self.custom_fields));
+        problems.extend(field::missing(fields, &self.custom_fields));
         problems.extend(self.slug.as_deref().and_then(settings::slug_problem));
         problems.extend(settings::metadata_problems(&self.metadata, false));
         problems.extend(unfit_seed(self.seed, "/seed"));
@@ -120,14 +127,24 @@ impl CreatePersona {
         problems
     }
 
-    fn check(&self) -> Result<()> {
-        Error::invalid_all(self.problems())
+    fn check(&self, fields: &[Field]) -> Result<()> {
+        Error::invalid_all(self.problems(fields))
+    }
+
+    /// The workspace's custom fields where the body has some. Where it has none they are not asked for: should there be
+    /// some that a creation must heed all the same, the transaction that begins the run says so.
+    async fn fields(&self, app: &App, caller: &Caller) -> Result<Vec<Field>> {
+        if self.custom_fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        app.store().await.fields(caller.tenant()).await
     }
 }
 
 /// Begins a run that makes a persona: written and sent before this returns.
 pub async fn create(app: &App, caller: &Caller, body: CreatePersona, origin: Origin) -> Result<Started> {
-    body.check()?;
+    let fields = body.fields(app, caller).await?;
+    body.check(&fields)?;
     if body.pipeline.is_some() {
         caller.require_plan(Plan::Team, "pipeline")?;
     }
@@ -135,7 +152,7 @@ pub async fn create(app: &App, caller: &Caller, body: CreatePersona, origin: Ori
         Some(name) => name.clone(),
         None => caller.pipeline.clone(),
     };
-    let pipeline = named(&name, false)?;
+    let pipeline = pipeline::resolve(app, caller.tenant(), &name, false).await?;
     let seed = body.seed.unwrap_or_else(|| rand::rng().random_range(0..=SEED_MOST));
     let budget = body.budget_usd.or_else(|| simulated_budget(caller.mode, &body.intent));
     let input = json!({
@@ -148,11 +165,46 @@ pub async fn create(app: &App, caller: &Caller, body: CreatePersona, origin: Ori
         persona: None,
         seed,
         budget,
-        slug: body.slug,
+        slug: body.slug.clone(),
         replay: None,
         origin,
     };
-    begin(app, caller, pipeline, &input, draft).await
+    make(app, caller, &pipeline, &body, input, &draft, fields).await
+}
+
+/// Begins a run that makes a persona, on what the workspace's custom fields are when it is written. Their definitions
+/// stand in its input, so that it and its replays go by them whatever becomes of them.
+async fn make(
+    app: &App,
+    caller: &Caller,
+    pipeline: &Pipeline,
+    body: &CreatePersona,
+    mut input: Value,
+    draft: &Draft,
+    mut fields: Vec<Field>,
+) -> Result<Started> {
+    for _ in 0..TRIES {
+        body.check(&fields)?;
+        if let Some(input) = input.as_object_mut() {
+            input.shift_remove(FIELDS);
+        }
+        let given = |field: &&Field| body.custom_fields.contains_key(&field.name);
+        let had: Vec<&Field> = fields.iter().filter(|field| field.generate || given(field)).collect();
+        if !had.is_empty() {
+            input[FIELDS] = json!(had);
+        }
+        let filled: Vec<Field> =
+            fields.iter().filter(|field| field.generate && !given(field)).cloned().collect();
+        let filling = (!filled.is_empty()).then(|| pipeline.with_fields(&filled));
+        let pipeline = filling.as_ref().unwrap_or(pipeline);
+        let uses = Use::of(had);
+        let heeding = Heeding { known: &fields, uses: &uses };
+        if let Some(started) = begin(app, caller, pipeline, &input, draft, Some(heeding)).await? {
+            return Ok(started);
+        }
+        fields = app.store().await.fields(caller.tenant()).await?;
+    }
+    Err(Error::internal("the custom fields of a workspace changed under a creation again and again"))
 }
 
 /// Body of `POST /v1/personas/{persona}/refine`.
@@ -206,7 +258,8 @@ pub async fn refine(
     if body.pipeline.is_some() {
         caller.require_plan(Plan::Team, "pipeline")?;
     }
-    let pipeline = named(body.pipeline.as_deref().unwrap_or(pipeline::REFINE), true)?;
+    let name = body.pipeline.as_deref().unwrap_or(pipeline::REFINE);
+    let pipeline = pipeline::resolve(app, caller.tenant(), name, true).await?;
     let document = persona.document()?;
     let kept = |layer: Layer| (layer.to_string(), document[layer.as_str()].clone());
     let layers: Map<String, Value> = Layer::ALL.into_iter().map(kept).collect();
@@ -226,29 +279,12 @@ pub async fn refine(
         replay: None,
         origin,
     };
-    begin(app, caller, pipeline, &input, draft).await
+    begun(begin(app, caller, &pipeline, &input, &draft, None).await?)
 }
 
-/// Whether a pipeline of this name makes personas.
-///
-/// # Errors
-/// 400 naming those that do.
-pub fn known_pipeline(name: &str) -> Result<()> {
-    named(name, false).map(drop)
-}
-
-/// The pipeline of a name, among those that edit personas or those that make them.
-fn named(name: &str, refines: bool) -> Result<&'static Pipeline> {
-    let fitting = |pipeline: &&Pipeline| pipeline.refines() == refines;
-    Pipeline::built_in(name).filter(fitting).ok_or_else(|| {
-        let known = Pipeline::all_built_in().iter().filter(fitting);
-        let known: Vec<_> = known.map(|p| p.name.as_str()).collect();
-        let shown: String = name.chars().take(60).collect();
-        Error::invalid(
-            "pipeline",
-            format!("There is no pipeline \"{shown}\". Use one of {}.", known.join(", ")),
-        )
-    })
+/// A run that heeds no custom fields begins whatever they are.
+fn begun(started: Option<Started>) -> Result<Started> {
+    started.ok_or_else(|| Error::internal("a run without custom fields met some"))
 }
 
 /// The documented trigger of the sandbox exceeds a budget of one dollar when the caller sets none.
@@ -257,6 +293,7 @@ fn simulated_budget(mode: Mode, intent: &str) -> Option<Usd> {
     triggered.then(|| Usd::from_micros(1_000_000))
 }
 
+#[derive(Debug, Clone)]
 struct Draft {
     kind: RunKind,
     /// The persona that it edits; one that it makes gets its id with the run.
@@ -271,13 +308,15 @@ struct Draft {
 /// What a run that names no budget sets aside in a workspace with a monthly cap.
 const SET_ASIDE: Usd = Usd::from_micros(2_000_000);
 
+/// Writes the run and sends its first steps; `None`, and nothing written, where custom fields are not as they were read.
 async fn begin(
     app: &App,
     caller: &Caller,
     pipeline: &Pipeline,
     input: &Value,
-    draft: Draft,
-) -> Result<Started> {
+    draft: &Draft,
+    fields: Option<Heeding<'_>>,
+) -> Result<Option<Started>> {
     let now = app.clock().timestamp();
     let cap = monthly_cap(caller, draft.replay.as_ref());
     let run = Run {
@@ -305,12 +344,13 @@ async fn begin(
         persona_id: draft.persona.unwrap_or_default(),
         conversation_id: None,
         message_id: None,
-        slug: draft.slug,
+        slug: draft.slug.clone(),
+        fields: fields.iter().flat_map(|heeding| heeding.uses).map(|used| used.name.clone()).collect(),
         output_digest: None,
         output_version: None,
         error: None,
-        replay: draft.replay,
-        trace_id: draft.origin.trace_id,
+        replay: draft.replay.clone(),
+        trace_id: draft.origin.trace_id.clone(),
         created_by: caller.key_id,
         last_seq: 1,
         created_at: now.clone(),
@@ -326,10 +366,11 @@ async fn begin(
     loop {
         let events = std::slice::from_ref(&first);
         let opening = Opening { run: &run, input, events, due_millis: due, cap };
-        let begun = store.create_run(tenant, &opening).await?;
+        let begun = store.create_run(tenant, &opening, pipeline, fields).await?;
         match next(&mut run, cap, draft.budget, begun)? {
             Next::Begun => break,
-            Next::Already => return again(store, tenant, &run).await,
+            Next::Already => return again(store, tenant, &run).await.map(Some),
+            Next::FieldsChanged => return Ok(None),
             Next::Again => {}
         }
     }
@@ -339,7 +380,7 @@ async fn begin(
         // The run is written; the reaper will send what could not be sent now.
         tracing::error!(error.code = %error.code, error.source = error.source_chain(), "first steps not sent");
     }
-    Ok(Started { run, first })
+    Ok(Some(Started { run, first }))
 }
 
 /// A run that an earlier try of the same call has begun.
@@ -364,6 +405,8 @@ pub(crate) enum Next {
     Begun,
     /// There is a run of its id already.
     Already,
+    /// The custom fields that it goes by are to be read again.
+    FieldsChanged,
     /// It is to be written again, with the budget that it has now.
     Again,
 }
@@ -377,6 +420,7 @@ pub(crate) fn next(run: &mut Run, cap: Option<Usd>, named: Option<Usd>, begun: B
         Begun::Yes => Ok(Next::Begun),
         Begun::Already => Ok(Next::Already),
         Begun::SlugTaken => Err(slug_taken(run)),
+        Begun::FieldsChanged => Ok(Next::FieldsChanged),
         Begun::MonthUsedUp(committed) => {
             let cap = cap.unwrap_or_default();
             let left = cap - committed;
@@ -518,7 +562,10 @@ pub async fn replay(
     }
     let started = if request.mode == ReplayMode::Exact {
         // The recordings of a replay are those of the run it repeated.
-        let pipeline = named(&of.pipeline.name, refines)?;
+        let pipeline = match &data.pipeline {
+            Some(kept) => kept,
+            None => pipeline::named(&of.pipeline.name, refines)?,
+        };
         let draft = Draft {
             kind: of.kind,
             persona: refines.then_some(of.persona_id),
@@ -528,20 +575,27 @@ pub async fn replay(
             replay: Some(replay),
             origin,
         };
-        begin(app, caller, pipeline, &data.input, draft).await?
+        begun(begin(app, caller, pipeline, &data.input, &draft, None).await?)?
     } else {
         let changed = overridden(&data.input, of, overrides)?;
-        changed.check()?;
+        let fields = changed.fields(app, caller).await?;
+        changed.check(&fields)?;
         let name = changed.pipeline.clone().unwrap_or_default();
         if name != of.pipeline.name {
             caller.require_plan(Plan::Team, "pipeline")?;
         }
-        let pipeline = named(&name, false)?;
+        let pipeline = match &data.pipeline {
+            // The same again means the one that the run has followed, whatever the workspace has made of it since.
+            Some(kept) if name == of.pipeline.name && Pipeline::built_in(&name).is_none() => {
+                Cow::Owned(kept.without_fields())
+            }
+            _ => pipeline::resolve(app, caller.tenant(), &name, false).await?,
+        };
         let (seed, budget) = (changed.seed.unwrap_or(of.seed), changed.budget_usd);
         let input = serde_json::to_value(&changed).map_err(Error::internal)?;
         let draft =
             Draft { kind: of.kind, persona: None, seed, budget, slug: None, replay: Some(replay), origin };
-        begin(app, caller, pipeline, &input, draft).await?
+        make(app, caller, &pipeline, &changed, input, &draft, fields).await?
     };
     Ok(Replayed::Started(Box::new(started)))
 }
@@ -600,7 +654,12 @@ fn unfit_budget(budget: Option<Usd>, pointer: &str) -> Option<Detail> {
 }
 
 fn overridden(input: &Value, of: &Run, overrides: Overrides) -> Result<CreatePersona> {
-    let mut body: CreatePersona = serde_json::from_value(input.clone()).map_err(Error::internal)?;
+    let mut input = input.clone();
+    if let Some(input) = input.as_object_mut() {
+        // It goes by the fields of today: it makes a persona today.
+        input.shift_remove(FIELDS);
+    }
+    let mut body: CreatePersona = serde_json::from_value(input).map_err(Error::internal)?;
     body.slug = None;
     body.intent = overrides.intent.unwrap_or(body.intent);
     body.language = overrides.language.unwrap_or(body.language);

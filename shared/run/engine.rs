@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tracing::Instrument;
 
 use super::{
-    Run, RunKind, StepStatus,
+    Run, RunKind, StepState, StepStatus,
     events::EventBody,
     ledger::{Halt, Ledger},
     refining,
@@ -178,11 +178,6 @@ impl<'a> Engine<'a> {
         log: &mut EventLog,
         ledger: &mut Ledger,
     ) -> Result<Outcome, Halt> {
-        let pipeline = Pipeline::built_in(&run.pipeline.name)
-            .ok_or_else(|| Error::internal(format!("pipeline {} is gone", run.pipeline.name)))?;
-        let step = pipeline
-            .step(&held.step)
-            .ok_or_else(|| Error::internal(format!("step {} is gone", held.step)))?;
         let (data, source, sent) = tokio::join!(
             self.store.run_data(&self.tenant, run.id),
             self.recorded(run, held),
@@ -190,6 +185,12 @@ impl<'a> Engine<'a> {
         );
         let data: RunData = data?;
         let mut sent = sent?;
+        let pipeline = data.pipeline.as_ref().or_else(|| Pipeline::built_in(&run.pipeline.name));
+        let pipeline =
+            pipeline.ok_or_else(|| Error::internal(format!("pipeline {} is gone", run.pipeline.name)))?;
+        let step = pipeline
+            .step(&held.step)
+            .ok_or_else(|| Error::internal(format!("step {} is gone", held.step)))?;
         if run.kind == RunKind::PersonaRefine {
             // What the persona has already is as good as sent: a delta is a field that changes.
             sent = refining::overlaid(refining::base(&data.input), &sent);
@@ -428,9 +429,23 @@ pub async fn reap(app: &App) -> Result<usize> {
     Ok(sent)
 }
 
-/// The built-in pipeline of a run, for the order of its steps.
+/// The steps of a run in the order of its pipeline; where that is kept with the run and not at hand, each after those it
+/// waits for.
 pub(super) fn step_order(run: &Run) -> Vec<String> {
-    Pipeline::built_in(&run.pipeline.name)
-        .map(|pipeline| pipeline.steps.iter().map(|step| step.name.clone()).collect())
-        .unwrap_or_default()
+    let built_in = Pipeline::built_in(&run.pipeline.name);
+    if let Some(pipeline) = built_in.filter(|pipeline| pipeline.digest == run.pipeline.digest) {
+        return pipeline.steps.iter().map(|step| step.name.clone()).collect();
+    }
+    let mut order: Vec<String> = Vec::new();
+    while order.len() < run.steps.len() {
+        let is_next = |(name, step): &(&String, &StepState)| {
+            !order.contains(name) && step.needs.iter().all(|need| order.contains(need))
+        };
+        let next: Vec<String> = run.steps.iter().filter(is_next).map(|(name, _)| name.clone()).collect();
+        if next.is_empty() {
+            break;
+        }
+        order.extend(next);
+    }
+    order
 }

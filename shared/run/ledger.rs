@@ -20,7 +20,6 @@ use super::{
 use crate::{
     Usd,
     error::{Code, Error, Result},
-    persona::Layer,
     pipeline::json_stream::{LayerStream, apply_delta},
     provider::{Exchange, Purse, Sink, Unanswered, recording::Asked},
     store::runs::{EventLog, Held, Reserve, StepResult},
@@ -160,16 +159,19 @@ pub(super) struct FieldSink<'a> {
     /// Fields already sent, applied to `{}`; a second attempt does not repeat what the first has sent.
     pub(super) sent: &'a mut Value,
     pub(super) fields: LayerStream,
-    /// The layers that were asked for; what else a model writes is nobody's field.
-    pub(super) layers: &'a [Layer],
+    /// The layers or custom fields that were asked for, as paths; what else a model writes is nobody's field.
+    pub(super) asked: Vec<String>,
     pub(super) outgoing: UnboundedSender<EventBody>,
     pub(super) lost: &'a LostFlag,
 }
 
 impl FieldSink<'_> {
     fn was_asked_for(&self, path: &str) -> bool {
-        let layer = path.split(['.', '[']).next().unwrap_or_default();
-        self.layers.iter().any(|wanted| wanted.as_str() == layer)
+        let is_within = |asked: &String| {
+            path.strip_prefix(asked.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.asked.iter().any(is_within)
     }
 }
 

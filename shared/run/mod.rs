@@ -10,7 +10,7 @@ mod tail;
 
 pub use create::{
     CreatePersona, Origin, Overrides, RefinePersona, ReplayRequest, Replayed, Started, cancel, create,
-    known_pipeline, refine, replay, wait_seconds,
+    refine, replay, wait_seconds,
 };
 pub(crate) use create::{Next, SEED_MOST, monthly_cap, next};
 pub use engine::{Engine, reap};
@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// Where the definitions of the custom fields that its persona will have stand in a run's input; absent where it has none.
+const FIELDS: &str = "fields";
 
 use crate::{
     Usd,
@@ -238,6 +241,9 @@ pub struct Run {
     /// The slug its creator asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
+    /// The custom fields that its persona will have, held for it from the start as the slug is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     /// Digest of the finished document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_digest: Option<String>,
@@ -423,6 +429,7 @@ mod tests {
             conversation_id: None,
             message_id: None,
             slug: None,
+            fields: Vec::new(),
             output_digest: None,
             output_version: None,
             error: None,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    Run, RunKind, StepStatus,
+    FIELDS, Run, RunKind, StepStatus,
     engine::Engine,
     events::EventBody,
     ledger::{FieldSink, Halt, Ledger, LostFlag, RunPurse, halted, write_events},
@@ -15,7 +15,7 @@ use crate::{
     error::{Code, Detail, Error},
     key::Mode,
     moderation::{self, ModelOpinion, Opinions},
-    persona::{Fingerprint, Layer, Layers, digest, document, slug},
+    persona::{Field, Fingerprint, Layer, Layers, digest, document, field, slug},
     pipeline::{
         Kind, Pipeline, Step, When, fitted,
         json_stream::{LayerStream, complete_json, deltas_between},
@@ -33,7 +33,7 @@ pub(super) struct Work<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) run: &'a Run,
     pub(super) held: &'a Held,
-    pub(super) pipeline: &'static Pipeline,
+    pub(super) pipeline: &'a Pipeline,
     pub(super) step: &'a Step,
     pub(super) data: &'a RunData,
     pub(super) log: &'a mut EventLog,
@@ -73,11 +73,13 @@ impl Work<'_> {
             Kind::IntentParse => self.parse_intent().await,
             Kind::Plan => self.plan().await,
             Kind::Draft => self.draft().await,
+            Kind::Note => self.note().await,
             Kind::Rewrite => self.rewrite().await,
             Kind::Audit => self.audit().await,
             Kind::Revise => self.revise().await,
             Kind::ConsistencyCheck => self.check().await,
             Kind::Repair => self.repair().await,
+            Kind::CustomFields => self.fill_fields().await,
             Kind::Finalize => self.finalize().await,
         }?;
         outcome.events.splice(0..0, self.unwritten.drain(..));
@@ -131,6 +133,10 @@ impl Work<'_> {
             "requirements": parsed.map_or(json!([]), |output| output["requirements"].clone()),
             "persona": self.layers_so_far(),
         });
+        let notes = self.notes();
+        if !notes.is_empty() {
+            inputs["notes"] = notes.into();
+        }
         if self.refines() {
             inputs["instruction"] = self.said().into();
             inputs["allowed"] = json!(refining::allowed(&self.data.input));
@@ -139,19 +145,19 @@ impl Work<'_> {
         inputs
     }
 
-    pub(super) async fn ask(
-        &mut self,
-        mut request: CompletionRequest,
-        layers: &[Layer],
-    ) -> Result<Value, Halt> {
+    pub(super) async fn ask(&mut self, request: CompletionRequest, layers: &[Layer]) -> Result<Value, Halt> {
+        self.ask_for(request, Wanted::Layers(layers)).await
+    }
+
+    async fn ask_for(&mut self, mut request: CompletionRequest, wanted: Wanted<'_>) -> Result<Value, Halt> {
         if !self.source.offers(request.role) {
             request.role = fallback_role(request.role);
         }
         let kind = self.step.kind;
-        let read = |text: &str| complete_json(text).map(|answer| fitted(kind, layers, answer));
+        let read = |text: &str| complete_json(text).map(|answer| wanted.fitted(kind, answer));
         let validate = |text: &str| {
             let problems = match read(text) {
-                Ok(answer) => validate_output(kind, layers, &answer),
+                Ok(answer) => wanted.problems(kind, &answer),
                 Err(error) => vec![Detail::new("", error.to_string())],
             };
             if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -164,10 +170,12 @@ impl Work<'_> {
             outgoing.send(event).map_err(Error::internal)?;
         }
         let fields = LayerStream::new();
-        let mut sink = FieldSink { sent: &mut self.sent, fields, layers, outgoing, lost: &lost };
+        let asked = wanted.paths();
+        let mut sink = FieldSink { sent: &mut self.sent, fields, asked, outgoing, lost: &lost };
         let source = self.source;
         let asking = async {
-            let listener = kind.writes_layers().then_some(&mut sink as &mut dyn Sink);
+            let listens = kind.writes_layers() || kind == Kind::CustomFields;
+            let listener = listens.then_some(&mut sink as &mut dyn Sink);
             let ask = Ask { request: &request, validate: &validate, purse: &purse, sink: listener };
             let answered = source.answer(ask).await;
             // The last field has been handed on: the writing ends.
@@ -261,6 +269,23 @@ impl Work<'_> {
         Ok(Outcome::done(json!({"layers": written})))
     }
 
+    /// What the notes before this step say, by their names.
+    fn notes(&self) -> Map<String, Value> {
+        let before = self.pipeline.ancestors(&self.step.name);
+        let notes = self.pipeline.steps.iter().filter(|step| step.kind == Kind::Note);
+        let notes = notes.filter(|step| before.contains(step.name.as_str()));
+        notes
+            .filter_map(|step| Some((step.name.clone(), self.data.outputs.get(&step.name)?["note"].clone())))
+            .collect()
+    }
+
+    async fn note(&mut self) -> Result<Outcome, Halt> {
+        let schema = self.step.schema.clone().unwrap_or_default();
+        let request = self.pipeline.render(self.step, &self.inputs(&[]))?;
+        let note = self.ask_for(request, Wanted::Note(&schema)).await?;
+        Ok(Outcome::done(json!({"note": note})))
+    }
+
     async fn audit(&mut self) -> Result<Outcome, Halt> {
         let layers = self.step.layers.clone();
         let request = self.pipeline.render(self.step, &self.inputs(&layers))?;
@@ -319,13 +344,47 @@ impl Work<'_> {
     }
 
     fn report(&self, layers: &Layers) -> Report {
-        let facts = self.facts();
-        consistency::check(&Subject { layers, terms: self.terms(&facts, layers) })
+        let (facts, fields) = (self.facts(), self.field_problems());
+        consistency::check(&Subject { layers, terms: self.terms(&facts, &fields, layers) })
     }
 
-    fn terms<'f>(&'f self, facts: &'f Facts, layers: &Layers) -> Terms<'f> {
+    fn terms<'f>(&'f self, facts: &'f Facts, fields: &'f [Detail], layers: &Layers) -> Terms<'f> {
         let spoken = sandbox::must_speak(self.run.mode, self.text_of("language"), layers);
-        Terms { language: spoken, facts, custom_fields: &[], now_year: self.engine.year_of(self.run) }
+        Terms { language: spoken, facts, custom_fields: fields, now_year: self.engine.year_of(self.run) }
+    }
+
+    /// The custom fields that the persona will have, as they were defined when the run began.
+    pub(super) fn fields(&self) -> Vec<Field> {
+        serde_json::from_value(self.data.input[FIELDS].clone()).unwrap_or_default()
+    }
+
+    /// The custom fields known so far: what the caller gave, and what was filled.
+    fn custom_fields(&self) -> Map<String, Value> {
+        let mut values = self.data.input["custom_fields"].as_object().cloned().unwrap_or_default();
+        let filled = self.pipeline.step_of_kind(Kind::CustomFields);
+        let filled = filled.and_then(|step| self.data.outputs.get(&step.name)?["custom_fields"].as_object());
+        values.extend(filled.cloned().unwrap_or_default());
+        values
+    }
+
+    /// Fills the fields that the workspace wants filled and the caller has left out, from the finished layers.
+    async fn fill_fields(&mut self) -> Result<Outcome, Halt> {
+        let given = self.custom_fields();
+        let mut fields = self.fields();
+        fields.retain(|field| field.generate && !given.contains_key(&field.name));
+        if fields.is_empty() {
+            return Ok(Outcome::skipped());
+        }
+        let mut inputs = self.inputs(&[]);
+        inputs["persona"] = self.whole(&self.layers_so_far())?.to_value();
+        inputs[FIELDS] = json!(fields);
+        let request = self.pipeline.render(self.step, &inputs)?;
+        let written = self.ask_for(request, Wanted::Fields(&fields)).await?;
+        Ok(Outcome::done(json!({"custom_fields": written["custom_fields"]})))
+    }
+
+    fn field_problems(&self) -> Vec<Detail> {
+        field::value_problems(&self.fields(), &self.custom_fields())
     }
 
     async fn check(&mut self) -> Result<Outcome, Halt> {
@@ -373,7 +432,7 @@ impl Work<'_> {
         let facts = self.facts();
         let before = layers.to_value();
         let mended = {
-            let terms = self.terms(&facts, layers);
+            let terms = self.terms(&facts, &[], layers);
             consistency::mend(layers, &terms)
         };
         if self.refines() {
@@ -474,7 +533,11 @@ impl Work<'_> {
         }
         // The end is written behind what was read here, or not at all.
         self.log.reach(last);
-        let wanted = layers.to_value();
+        let mut wanted = layers.to_value();
+        let custom_fields = self.custom_fields();
+        if !custom_fields.is_empty() {
+            wanted["custom_fields"] = custom_fields.into();
+        }
         Ok(deltas_between(&sent, &wanted)
             .iter()
             .map(|(path, value)| EventBody::layer_delta(path, value))
@@ -528,7 +591,7 @@ impl Work<'_> {
             document[layer] = value.clone();
         }
         let metadata = &self.data.input["metadata"];
-        document["custom_fields"] = json!({});
+        document["custom_fields"] = self.custom_fields().into();
         document["metadata"] = if metadata.is_object() { metadata.clone() } else { json!({}) };
         document["consistency"] = json!({"score": report.score, "checks": report.checks});
         document["lineage"] = json!({
@@ -563,6 +626,44 @@ impl Work<'_> {
             }
         }
         Ok(tried.last().cloned().unwrap_or_default())
+    }
+}
+
+/// What a model is asked to write.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// These layers, or the answer of a step that writes none.
+    Layers(&'a [Layer]),
+    /// These custom fields.
+    Fields(&'a [Field]),
+    /// What a schema of the workspace's own says.
+    Note(&'a Value),
+}
+
+impl Wanted<'_> {
+    fn fitted(self, kind: Kind, answer: Value) -> Value {
+        match self {
+            Self::Layers(layers) => fitted(kind, layers, answer),
+            Self::Fields(_) | Self::Note(_) => answer,
+        }
+    }
+
+    fn problems(self, kind: Kind, answer: &Value) -> Vec<Detail> {
+        match self {
+            Self::Layers(layers) => validate_output(kind, layers, answer),
+            Self::Fields(fields) => field::answer_problems(fields, answer),
+            Self::Note(schema) => field::problems_by(schema, answer),
+        }
+    }
+
+    fn paths(self) -> Vec<String> {
+        match self {
+            Self::Layers(layers) => layers.iter().map(ToString::to_string).collect(),
+            Self::Fields(fields) => {
+                fields.iter().map(|field| format!("custom_fields.{}", field.name)).collect()
+            }
+            Self::Note(_) => Vec::new(),
+        }
     }
 }
 

@@ -266,7 +266,7 @@ impl Store {
         match self.transact(writes).await {
             Ok(()) => Ok(TurnBegun::Run(Begun::Yes)),
             Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at < checked_at) => {
-                refused_begin(&failed, month_at, month_at).map(TurnBegun::Run)
+                refused_begin(&failed, month_at..month_at, month_at).map(TurnBegun::Run)
             }
             Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == checked_at) => {
                 let still_is = failed.into_iter().any(|(at, item)| at == checked_at && item.is_some());

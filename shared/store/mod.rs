@@ -5,9 +5,11 @@
 
 pub mod admission;
 pub mod conversations;
+pub mod fields;
 pub mod idempotency;
 pub mod keys;
 pub mod personas;
+pub mod pipelines;
 pub mod runs;
 pub mod usage;
 pub mod workspaces;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     Page, Refused, Store,
     conversations::latest_message_keys,
+    fields::use_writes,
     number, primary_key,
     runs::{delete, put},
     text, to_item,
@@ -18,7 +19,7 @@ use crate::{
     conversation::Message,
     error::{Error, Result},
     id::{ConversationId, KeyId, PersonaId, RunId},
-    persona::{Layer, settings::EXTENSIONS},
+    persona::{Layer, field::Use, settings::EXTENSIONS},
     run::Run,
     tenant::Tenant,
 };
@@ -131,7 +132,18 @@ pub enum Edited {
     SlugTaken,
 }
 
-/// Where in [`Store::edit_writes`] the slug is taken, if it is.
+/// What came of writing a new persona.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// It is there.
+    Yes,
+    /// Another persona has the slug; nothing is written.
+    SlugTaken,
+    /// A custom field is not as it was checked; nothing is written.
+    FieldsChanged,
+}
+
+/// Where in [`Store::edit_writes`] and [`Store::new_persona_writes`] the slug is taken, if it is.
 const SLUG_PLACE: usize = 4;
 
 /// What a turn needs of a persona.
@@ -268,16 +280,22 @@ impl Store {
         ])
     }
 
-    /// Writes a new persona that no run makes. `false` when another has the slug.
+    /// Writes a new persona that no run makes, with the custom fields that it has.
     pub async fn create_persona(
         &self,
         tenant: &Tenant,
         entry: &PersonaEntry,
         edition: &Edition,
-    ) -> Result<bool> {
-        match self.transact(self.new_persona_writes(tenant, entry, edition)?).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
+        uses: &[Use],
+    ) -> Result<Made> {
+        let mut writes = self.new_persona_writes(tenant, entry, edition)?;
+        writes.extend(use_writes(tenant, uses)?);
+        match self.transact(writes).await {
+            Ok(()) => Ok(Made::Yes),
+            Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == SLUG_PLACE) => {
+                Ok(Made::SlugTaken)
+            }
+            Err(Refused::Conditions(_)) => Ok(Made::FieldsChanged),
             Err(refused) => Err(refused.into_error()),
         }
     }
@@ -314,17 +332,21 @@ impl Store {
         Ok(writes)
     }
 
-    /// Makes `after` the version behind `before`, all or nothing.
+    /// Makes `after` the version behind `before`, with the custom fields that it has and releases, all or nothing.
     pub async fn edit_persona(
         &self,
         tenant: &Tenant,
         before: &PersonaEntry,
         after: &PersonaEntry,
         edition: &Edition,
+        uses: &[Use],
     ) -> Result<Edited> {
-        match self.transact(self.edit_writes(tenant, before, after, edition)?).await {
+        let mut writes = self.edit_writes(tenant, before, after, edition)?;
+        let slugs = SLUG_PLACE..writes.len();
+        writes.extend(use_writes(tenant, uses)?);
+        match self.transact(writes).await {
             Ok(()) => Ok(Edited::Yes),
-            Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at < SLUG_PLACE) => {
+            Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| !slugs.contains(at)) => {
                 Ok(Edited::Overtaken)
             }
             Err(Refused::Conditions(_)) => Ok(Edited::SlugTaken),
@@ -465,7 +487,8 @@ impl Store {
         self.page(Setting::PersonasTable, &list_partition(tenant), after, limit, keep).await
     }
 
-    /// Deletes a persona as it was read: document, list entry and slug at once, then its versions, however many.
+    /// Deletes a persona as it was read: document, list entry, slug and its hold on custom fields at once, then its
+    /// versions, however many.
     /// `false` where it has been edited or deleted since. Where the versions are not all deleted, because the process
     /// ends or storage fails, nobody can read what is left, and [`Store::delete_rest`] goes on.
     pub async fn delete_persona(&self, tenant: &Tenant, entry: &PersonaEntry) -> Result<bool> {
@@ -476,11 +499,14 @@ impl Store {
             .condition_expression("version = :read")
             .expression_attribute_values(":read", number(entry.version));
         let listed = primary_key(&list_partition(tenant), &entry.id.to_string());
-        let writes = vec![
+        let document_read = entry.document()?;
+        let fields = document_read["custom_fields"].as_object().into_iter().flatten();
+        let mut writes = vec![
             delete(document)?,
             delete(Delete::builder().table_name(&table).set_key(Some(listed)))?,
             slug_delete(tenant, &entry.slug, entry.id)?,
         ];
+        writes.extend(use_writes(tenant, &Use::released(fields.map(|(name, _)| name)))?);
         match self.transact(writes).await {
             Ok(()) => {
                 self.delete_rest(tenant, entry.id).await?;

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::{
     Item, Page, Refused, Store, contention,
     conversations::TurnEnd,
+    fields::{heeded_check, use_writes},
     from_item, is_contended, number, primary_key, storage, text, to_attribute, to_item,
     usage::{self, Spent},
 };
@@ -25,6 +26,8 @@ use crate::{
     config::Setting,
     error::{Error, Result, StoredError},
     id::RunId,
+    persona::field::{Field, Use},
+    pipeline::Pipeline,
     run::{
         Run, RunKind, RunStatus, StepState, StepStatus,
         events::{BATCH_AT_MOST, Event, EventBody, items_after},
@@ -160,10 +163,21 @@ pub enum Begun {
     Yes,
     /// Another persona has the slug.
     SlugTaken,
+    /// The workspace's custom fields are not as they were read.
+    FieldsChanged,
     /// The month's cap leaves less than the run's budget; this much is spent or set aside.
     MonthUsedUp(Usd),
     /// There is a run of this id: an earlier try of the same call made it.
     Already,
+}
+
+/// What a creation knows of the workspace's custom fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Heeding<'a> {
+    /// The definitions as they were read; none where nobody has asked, which holds only while there are none to heed.
+    pub known: &'a [Field],
+    /// The fields that the persona will have.
+    pub uses: &'a [Use],
 }
 
 /// How a run ends well.
@@ -326,6 +340,9 @@ fn event_key(seq: u64) -> String {
     format!("EV#{seq:010}")
 }
 
+/// The pipeline of a run that follows none of the service's own.
+const PIPELINE_KEY: &str = "DATA#PIPELINE";
+
 fn data_key(step: &str) -> String {
     format!("DATA#OUT#{step}")
 }
@@ -335,6 +352,8 @@ fn data_key(step: &str) -> String {
 pub struct RunData {
     /// What the caller asked for.
     pub input: Value,
+    /// The pipeline that it follows, kept with it; `None` where that is one of the service's own.
+    pub pipeline: Option<Pipeline>,
     /// Output of each finished step.
     pub outputs: std::collections::BTreeMap<String, Value>,
 }
@@ -349,18 +368,36 @@ fn shard(run: RunId) -> String {
 }
 
 impl Store {
-    /// Writes a new run with its input and first event; with `slug`, reserves it.
-    pub async fn create_run(&self, tenant: &Tenant, opening: &Opening<'_>) -> Result<Begun> {
+    /// Writes a new run with its input and first event. What its persona will have is its own from here on: the slug it
+    /// asks for, and its custom fields. A pipeline that is none of the service's own is kept with it.
+    pub async fn create_run(
+        &self,
+        tenant: &Tenant,
+        opening: &Opening<'_>,
+        pipeline: &Pipeline,
+        fields: Option<Heeding<'_>>,
+    ) -> Result<Begun> {
+        let run = opening.run;
         let mut writes = self.opening_writes(tenant, opening)?;
-        let slug_at = writes.len();
-        if let Some(slug) = &opening.run.slug {
-            writes.push(super::personas::reserve_slug(tenant, slug, opening.run)?);
+        if !pipeline.is_built_in() {
+            let data = DataItem { json: serde_json::to_string(pipeline).map_err(Error::internal)? };
+            let item = to_item(&partition(tenant, run.id), PIPELINE_KEY, &data)?;
+            writes.push(put(&Setting::RunsTable.read()?, item)?);
+        }
+        let opened = writes.len();
+        if let Some(Heeding { known, uses }) = &fields {
+            writes.push(heeded_check(tenant, run.id, known)?);
+            writes.extend(use_writes(tenant, uses)?);
+        }
+        let held = opened..writes.len();
+        if let Some(slug) = &run.slug {
+            writes.push(super::personas::reserve_slug(tenant, slug, run)?);
         }
         let month_at = writes.len();
         writes.extend(month_writes(tenant, opening)?);
         match self.transact(writes).await {
             Ok(()) => Ok(Begun::Yes),
-            Err(Refused::Conditions(failed)) => refused_begin(&failed, slug_at, month_at),
+            Err(Refused::Conditions(failed)) => refused_begin(&failed, held, month_at),
             Err(refused) => Err(refused.into_error()),
         }
     }
@@ -430,12 +467,16 @@ impl Store {
         self.get(Setting::RunsTable, &partition(tenant, run), "RUN").await
     }
 
-    /// Input and outputs, one request.
+    /// Input, outputs and the pipeline kept with them, one request.
     pub async fn run_data(&self, tenant: &Tenant, run: RunId) -> Result<RunData> {
         let items: Vec<StoredData> =
             self.range(Setting::RunsTable, &partition(tenant, run), "DATA#", "DATA#~").await?;
         let mut data = RunData::default();
         for item in items {
+            if item.sk == PIPELINE_KEY {
+                data.pipeline = Some(serde_json::from_str(&item.json).map_err(Error::internal)?);
+                continue;
+            }
             let value = serde_json::from_str(&item.json).map_err(Error::internal)?;
             match item.sk.strip_prefix("DATA#OUT#") {
                 Some(step) => drop(data.outputs.insert(step.to_owned(), value)),
@@ -931,6 +972,7 @@ impl Store {
         if let Some(slug) = &run.slug {
             writes.push(super::personas::release_slug(&tenant, slug, run)?);
         }
+        writes.extend(use_writes(&tenant, &Use::released(&run.fields))?);
         if let Ending::Failed { step: Some((held, result)), .. } = &how {
             if !result.output.is_null() {
                 let data = DataItem { json: result.output.to_string() };
@@ -1206,17 +1248,21 @@ pub(super) fn month_writes(tenant: &Tenant, opening: &Opening<'_>) -> Result<Opt
     opening.cap.map_or(Ok(None), |cap| usage::reservation(tenant, opening.run, cap))
 }
 
-/// Which of the conditions of a new run failed: that of its header, of its slug or of its month.
+/// Which of the conditions of a new run failed: that of its header, of the fields it heeds, of its slug (the next one) or of
+/// its month.
 pub(super) fn refused_begin(
     failed: &[(usize, Option<Item>)],
-    slug_at: usize,
+    fields: std::ops::Range<usize>,
     month_at: usize,
 ) -> Result<Begun> {
     let at = |position: usize| failed.iter().find(|(at, _)| *at == position);
     if at(0).is_some() {
         return Ok(Begun::Already);
     }
-    if slug_at < month_at && at(slug_at).is_some() {
+    if failed.iter().any(|(at, _)| fields.contains(at)) {
+        return Ok(Begun::FieldsChanged);
+    }
+    if fields.end < month_at && at(fields.end).is_some() {
         return Ok(Begun::SlugTaken);
     }
     let month = at(month_at).ok_or_else(|| Error::internal("a new run was refused for no known reason"))?;

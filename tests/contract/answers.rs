@@ -77,6 +77,38 @@ impl Walk {
 }
 
 impl Walk {
+    /// Every route of custom fields, and the run of a persona that has some.
+    async fn fields(&mut self, brief: &Value) {
+        let (list, field) = ("/v1/schema/fields".to_owned(), json!({"name": "house", "type": "string"}));
+        self.posted("fields-create", list.clone(), "", &field).await;
+        self.posted("fields-create", list.clone(), "", &field).await;
+        self.plain("fields-list", list.clone()).await;
+        let mut brief = brief.clone();
+        brief["custom_fields"] = json!({"house": "lion"});
+        let persona = self.posted("personas-create", "/v1/personas".to_owned(), "wait=60", &brief).await;
+        self.plain("runs-get", format!("/v1/runs/{}", persona["lineage"]["run_id"].as_str().unwrap())).await;
+        self.plain("personas-delete", format!("/v1/personas/{}", id(&persona))).await;
+        self.plain("fields-delete", format!("{list}/house")).await;
+    }
+}
+
+impl Walk {
+    /// Every route of a pipeline of the workspace's own.
+    async fn pipelines(&mut self) {
+        let path = "/v1/pipelines/ours".to_owned();
+        let fast = self.plain("pipelines-get", "/v1/pipelines/fast".to_owned()).await;
+        let mut body = json!({"description": "Ours.", "steps": fast["steps"]});
+        for prompt in ["A draft: {{ form }}", "Another draft: {{ form }}"] {
+            body["prompts"] = json!({"draft": {"system": "You write.", "user": prompt}});
+            self.take("pipelines-update", |walk, route| walk.call(route, &path).json(&body)).await;
+        }
+        self.plain("pipelines-get", path.clone()).await;
+        self.plain("pipelines-list", "/v1/pipelines".to_owned()).await;
+        self.plain("pipelines-delete", path).await;
+    }
+}
+
+impl Walk {
     /// Every route of OpenAI's clients.
     async fn openai(&mut self, persona: &Value) {
         let models = "/v1/openai/models".to_owned();
@@ -182,6 +214,8 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     for name in ["default", "fast", "strict-audit"] {
         walk.plain("pipelines-get", format!("/v1/pipelines/{name}")).await;
     }
+    walk.fields(&brief).await;
+    walk.pipelines().await;
     walk.conversation(&persona).await;
     walk.openai(&persona).await;
     walk.plain("personas-delete", one).await;

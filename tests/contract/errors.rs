@@ -141,7 +141,14 @@ async fn produced(code: Code) -> Produced {
                 workspace.post(&path, &json!({"message": "Me, too"})).await,
             )
         }
-        Code::FieldInUse => Produced::Not("custom fields are not built"),
+        Code::FieldInUse => {
+            let workspace = team().await;
+            workspace.post("/v1/schema/fields", &json!({"name": "house", "type": "string"})).await;
+            let body = json!({"intent": "A cook from Lyon", "custom_fields": {"house": "lion"}});
+            workspace.post("/v1/personas", &body).await;
+            let request = workspace.call(Method::DELETE, "/v1/schema/fields/house");
+            Produced::By(Some(route("fields-delete")), send(request).await)
+        }
         Code::PreconditionFailed => {
             let workspace = team().await;
             let persona = workspace.persona("A 51-year-old doctor from London").await;

@@ -45,6 +45,7 @@ impl Ids {
             .replace("{conversation}", &self.conversation)
             .replace("{key}", &self.key)
             .replace("{pipeline}", "default")
+            .replace("{field}", "house")
     }
 }
 
@@ -56,6 +57,8 @@ fn body_for(route: &Route) -> Value {
         "personas-update" | "personas-patch" => json!({"metadata": {}}),
         "personas-refine" => json!({"instruction": "Make her older"}),
         "personas-import" => json!({"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Pip"}}),
+        "pipelines-update" => json!({"description": "d", "steps": []}),
+        "fields-create" => json!({"name": "house", "type": "string"}),
         "conversations-create" => json!({"persona_id": Ids::unknown().persona}),
         "messages-create" => json!({"message": "Hello"}),
         "completions-create" => {

@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_mins(4);
 async fn runs_end_once_and_whole_while_workers_are_killed_at_random() {
     let workspace = Workspace::live("enterprise").await;
     let provider = shared();
+    // Every run has a step more, and holds a field that must be given back where no persona comes of it.
+    let field = json!({"name": "motto", "type": "string", "generate": true});
+    assert_eq!(workspace.post("/v1/schema/fields", &field).await.status, 201);
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let runs: Vec<Value> = stream::iter(0..RUNS)
         .map(|number| disturbed_run(&workspace, 10_000 + number))
@@ -52,6 +55,8 @@ async fn runs_end_once_and_whole_while_workers_are_killed_at_random() {
         assert_eq!(run["error"]["code"], "internal.error", "{run}");
     }
     assert!(completed.len() as u64 * 10 >= RUNS * 9, "too many runs were given up");
+    let fields = workspace.all("/v1/schema/fields").await;
+    assert_eq!(fields[0]["uses"], completed.len(), "a field has as many users as there are personas");
     for run in completed.iter().take(5) {
         assert_replays(&workspace, run["id"].as_str().unwrap(), PATIENCE).await;
     }

@@ -7,5 +7,6 @@ mod openai;
 mod personas;
 mod pipelines;
 mod runs;
+mod schema;
 mod usage;
 mod workspace;

@@ -10,9 +10,10 @@ use persona::{
     key::Scope,
     persona::{
         document::{Moment, changed_keys},
+        field::Use,
         slug,
     },
-    store::personas::{Edition, PersonaEntry, Visibility},
+    store::personas::{Edition, Made, PersonaEntry, Visibility},
 };
 use serde_json::{Value, json};
 
@@ -43,7 +44,9 @@ pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
     let visibility: Option<Visibility> = call.query.one_of("visibility", "private, workspace, public")?;
     let text = |name: &str| call.query.get(name).map(str::to_owned);
     let wishes = Wishes { language: text("language"), slug: text("slug") };
-    let imported = card::import(call.body.clone(), &wishes)?;
+    let (store, tenant) = (app.store().await, call.caller.tenant());
+    let fields = if card::has_custom_fields(&call.body) { store.fields(tenant).await? } else { Vec::new() };
+    let imported = card::import(call.body.clone(), &wishes, &fields)?;
     let (id, at) = (PersonaId::new(), app.clock().timestamp());
     let moment = Moment { at: &at, mode: call.caller.mode };
     let visibility = json!(visibility.unwrap_or_default());
@@ -53,7 +56,6 @@ pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
         (None, Some(own)) => std::iter::once(own.clone()).chain(named).collect(),
         (None, None) => named,
     };
-    let (store, tenant) = (app.store().await, call.caller.tenant());
     for slug in &slugs {
         let document = imported.document(id, call.caller.workspace(), slug, &visibility, moment)?;
         if !store.slug_is_free(tenant, slug, id).await? {
@@ -67,10 +69,18 @@ pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
             changed: changed_keys(&Value::Null, &document),
             created_at: at.clone(),
         };
-        if store.create_persona(tenant, &entry, &edition).await? {
-            return Ok(Reply::json(201, document)
-                .with_header("location", format!("/v1/personas/{id}"))
-                .with_header("etag", editing::etag(1)));
+        let uses = Use::between(&fields, &json!({}), &document["custom_fields"]);
+        match store.create_persona(tenant, &entry, &edition, &uses).await? {
+            Made::Yes => {
+                return Ok(Reply::json(201, document)
+                    .with_header("location", format!("/v1/personas/{id}"))
+                    .with_header("etag", editing::etag(1)));
+            }
+            Made::SlugTaken => {}
+            Made::FieldsChanged => {
+                let message = "A custom field was changed while the persona was imported. Import it again.";
+                return Err(Error::invalid("custom_fields", message));
+            }
         }
     }
     match slugs.last() {

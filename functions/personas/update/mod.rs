@@ -1,6 +1,6 @@
 //! `PUT /v1/personas/{persona}`: the whole editable document anew, as JSON or YAML.
 
-use persona::{Result, app::App, config::Setting, error::Code, key::Scope, persona::document};
+use persona::{Result, app::App, config::Setting, error::Code, key::Scope, persona::document::Edit};
 use serde_json::Value;
 
 use super::editing;
@@ -27,5 +27,5 @@ pub const ROUTE: Route = Route {
 
 /// The new version, or the old one where nothing changes.
 pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
-    editing::edit(&app, &call, |current| document::replaced(current, &call.body)).await
+    editing::edit(&app, &call, Edit::Replace).await
 }

@@ -2,7 +2,7 @@
 
 use persona::{Error, Result, app::App, config::Setting, key::Scope, pipeline::Pipeline};
 
-use super::object;
+use super::{object, own_object, reply};
 use crate::{
     Form, Route,
     serve::{Call, Reply},
@@ -24,10 +24,13 @@ pub const ROUTE: Route = Route {
     settings: &[Setting::WorkspacesTable],
 };
 
-/// One pipeline by name.
-#[expect(clippy::unused_async, reason = "every handler has this signature")]
-pub async fn handle(_app: App, call: Call) -> Result<Reply> {
+/// One of the service's own, or one of the workspace's.
+pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let name = call.path("pipeline");
-    let pipeline = Pipeline::built_in(name).ok_or_else(|| Error::not_found("pipeline", name))?;
-    Ok(Reply::json(200, object(pipeline)))
+    if let Some(pipeline) = Pipeline::built_in(name) {
+        return Ok(reply(200, object(pipeline), pipeline.version));
+    }
+    let row = app.store().await.pipeline_row(call.caller.tenant(), name).await?;
+    let row = row.ok_or_else(|| Error::not_found("pipeline", name))?;
+    Ok(reply(200, own_object(&row)?, row.version))
 }

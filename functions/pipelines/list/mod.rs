@@ -1,8 +1,9 @@
 //! `GET /v1/pipelines`: the pipelines as data.
 
 use persona::{Result, app::App, config::Setting, key::Scope, pipeline::Pipeline};
+use serde_json::Value;
 
-use super::object;
+use super::{object, own_object};
 use crate::{
     Form, Route,
     serve::{Call, Paging, Reply},
@@ -24,14 +25,23 @@ pub const ROUTE: Route = Route {
     settings: &[Setting::WorkspacesTable, Setting::SigningSecret],
 };
 
-/// The built-in pipelines, in their own order; a cursor continues after the pipeline of its name.
+/// The service's own in their order, then the workspace's by name; a cursor continues after the pipeline of its name.
+/// There are so few that each page reads them all.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let paging = Paging::of(&app, &call, &ROUTE, "").await?;
-    let all = Pipeline::all_built_in();
+    let own = app.store().await.pipeline_rows(call.caller.tenant()).await?;
+    let mut all: Vec<Value> = Pipeline::all_built_in().iter().map(object).collect();
+    for row in &own {
+        all.push(own_object(row)?);
+    }
     let passed =
-        paging.after.as_deref().and_then(|name| all.iter().position(|pipeline| pipeline.name == name));
-    let rest = all.get(passed.map_or(0, |at| at + 1)..).unwrap_or_default();
-    let page = rest.get(..paging.limit).unwrap_or(rest);
-    let next = page.last().filter(|_| page.len() < rest.len()).map(|pipeline| pipeline.name.as_str());
-    paging.reply(page.iter().map(object).collect(), next).await
+        paging.after.as_deref().and_then(|name| all.iter().position(|pipeline| pipeline["name"] == name));
+    let rest = all.split_off(passed.map_or(0, |at| at + 1));
+    let page: Vec<Value> = rest.iter().take(paging.limit).cloned().collect();
+    let next = page
+        .last()
+        .filter(|_| page.len() < rest.len())
+        .and_then(|last| last["name"].as_str())
+        .map(str::to_owned);
+    paging.reply(page, next.as_deref()).await
 }

@@ -6,7 +6,7 @@ use persona::{
     config::Setting,
     error::Code,
     key::{Plan, Scope},
-    pipeline, run,
+    pipeline,
     store::workspaces::Workspace,
 };
 use serde::{Deserialize, Deserializer};
@@ -73,13 +73,13 @@ impl UpdateWorkspace {
         changed
     }
 
-    fn check(&self, call: &Call<Self>) -> Result<()> {
+    async fn check(&self, app: &App, call: &Call<Self>) -> Result<()> {
         if let Some(version) = self.api_version.as_deref().filter(|version| *version != API_VERSION) {
             let message = format!("There is no API version \"{version}\". Use {API_VERSION}.");
             return Err(Error::invalid("api_version", message));
         }
         if let Some(name) = &self.pipeline {
-            run::known_pipeline(name)?;
+            pipeline::resolve(app, call.caller.tenant(), name, false).await?;
             if name != pipeline::DEFAULT {
                 call.caller.require_plan(Plan::Team, "pipeline")?;
             }
@@ -90,7 +90,7 @@ impl UpdateWorkspace {
 
 /// Changes the workspace and what its calls are admitted with, both or neither.
 pub async fn handle(app: App, call: Call<UpdateWorkspace>) -> Result<Reply> {
-    call.body.check(&call)?;
+    call.body.check(&app, &call).await?;
     let (store, tenant) = (app.store().await, call.caller.tenant());
     for _ in 0..TRIES {
         let now = app.clock().now();

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{person::Person, random::Dice};
+use super::{pattern, person::Person, random::Dice};
 
 /// References deeper than this are cut off: a recursive schema must not recurse for ever.
 const DEEPEST: usize = 12;
@@ -21,7 +21,7 @@ struct Fit<'a> {
 
 impl Fit<'_> {
     fn value(&mut self, value: Option<Value>, schema: &Value, depth: usize) -> Value {
-        let schema = self.resolved(schema);
+        let schema = merged(self.resolved(schema));
         if let Some(fixed) = schema.get("const") {
             return fixed.clone();
         }
@@ -118,17 +118,29 @@ impl Fit<'_> {
         let mut fitted: Vec<Value> =
             told.into_iter().take(most).map(|item| self.value(Some(item), items, depth + 1)).collect();
         while fitted.len() < bound("minItems").unwrap_or(0).min(32) {
-            fitted.push(self.value(None, items, depth + 1));
+            let mut item = self.value(None, items, depth + 1);
+            if schema.get("uniqueItems") == Some(&Value::Bool(true)) {
+                item = another(item, items, &fitted);
+            }
+            fitted.push(item);
         }
         Value::Array(fitted)
     }
 
     fn string(&mut self, value: Option<Value>, schema: &Value) -> Value {
-        let text = match value {
-            Some(Value::String(text)) => text,
-            _ => self.person.one(&self.person.phrases.soul.beliefs, self.dice),
-        };
         let bound = |key: &str| schema.get(key).and_then(Value::as_u64).map(|n| n as usize);
+        let text = if let Some(Value::String(text)) = value {
+            text
+        } else {
+            let least = bound("minLength").unwrap_or(0);
+            if let Some(text) = told(schema, "pattern").and_then(|text| pattern::matching(text, least)) {
+                return Value::String(text);
+            }
+            match told(schema, "format").and_then(formatted) {
+                Some(text) => text.to_owned(),
+                None => self.person.one(&self.person.phrases.soul.beliefs, self.dice),
+            }
+        };
         let mut text = super::brief::clipped(&text, bound("maxLength").unwrap_or(usize::MAX));
         while text.chars().count() < bound("minLength").unwrap_or(0).min(4000) {
             text.push('.');
@@ -146,7 +158,66 @@ fn number(value: Option<Value>, schema: &Value, whole: bool) -> Value {
         return value;
     }
     let nearest = low.or(high.map(|high| high.min(0.0))).unwrap_or(0.0);
+    let step = bound("multipleOf").filter(|step| *step > 0.0);
+    let nearest = step.map_or(nearest, |step| (nearest / step).ceil() * step);
     if whole { json!(nearest.ceil() as i64) } else { json!(nearest) }
+}
+
+fn told<'s>(schema: &'s Value, keyword: &str) -> Option<&'s str> {
+    schema.get(keyword)?.as_str()
+}
+
+/// What has a form of its own.
+fn formatted(format: &str) -> Option<&'static str> {
+    Some(match format {
+        "date" => "1984-05-17",
+        "time" => "09:30:00Z",
+        "date-time" => "1984-05-17T09:30:00Z",
+        "email" => "someone@example.com",
+        "uri" => "https://example.com/",
+        "uuid" => "0190a3c4-5d6e-7f80-8123-456789abcdef",
+        _ => return None,
+    })
+}
+
+/// The schema with what its `allOf` says besides.
+fn merged(mut schema: Value) -> Value {
+    let Some(parts) = schema.get("allOf").and_then(Value::as_array).cloned() else { return schema };
+    for part in parts.into_iter().map(merged) {
+        for (key, value) in part.as_object().into_iter().flatten() {
+            match (schema.get_mut(key), value) {
+                (None, _) => schema[key.as_str()] = value.clone(),
+                (Some(Value::Object(had)), Value::Object(more)) => {
+                    had.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
+                }
+                (Some(Value::Array(had)), Value::Array(more)) if key == "required" => {
+                    had.extend(more.iter().cloned());
+                }
+                _ => {}
+            }
+        }
+    }
+    schema
+}
+
+/// A value that is none of these, where the schema is seen to allow one.
+fn another(value: Value, schema: &Value, before: &[Value]) -> Value {
+    if !before.contains(&value) {
+        return value;
+    }
+    let fresh = |candidate: &&Value| !before.contains(candidate);
+    if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
+        return allowed.iter().find(fresh).cloned().unwrap_or(value);
+    }
+    match &value {
+        Value::String(text) => format!("{text} {}", before.len()).into(),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => json!(whole + before.len() as i64),
+            (None, Some(real)) => json!(real + before.len() as f64),
+            _ => value,
+        },
+        _ => value,
+    }
 }
 
 fn types(schema: &Value) -> Vec<&str> {

@@ -7,6 +7,8 @@ mod calls;
 mod chat;
 mod conform;
 mod draft;
+mod fields;
+mod pattern;
 mod person;
 mod phrases;
 mod random;
@@ -310,6 +312,9 @@ fn piece(call: &Call<'_>, person: &Person, key: &str) -> Option<Value> {
         "harm" => Some(harm(call)),
         "findings" | "contradictions" | "violations" => Some(json!([])),
         "layers" => Some(planned(call)),
+        "custom_fields" => {
+            Some(fields::filled(call.inputs.0.get("fields").unwrap_or(&Value::Null), person, &call.step))
+        }
         layer => match call.inputs.text("instruction") {
             Some(instruction) if is_layer(layer) => {
                 let of = |key: &str| call.inputs.0.get(key).unwrap_or(&Value::Null);

@@ -1,0 +1,3 @@
+//! Routes of `/v1/schema`.
+
+pub mod fields;
