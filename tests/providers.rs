@@ -33,8 +33,10 @@ async fn run_under(workspace: &Workspace, seed: u64, script: Option<Script>) -> 
     run
 }
 
+/// Who wrote it; the judge is somebody else.
 fn askers(run: &Value) -> Vec<&str> {
-    run["steps"].as_array().unwrap().iter().filter_map(|step| step["provider"].as_str()).collect()
+    let asked = run["steps"].as_array().unwrap().iter().filter_map(|step| step["provider"].as_str());
+    asked.filter(|who| *who != "judge").collect()
 }
 
 #[tokio::test]

@@ -8,12 +8,18 @@ use tests::Workspace;
 async fn all_keys_of_a_workspace_share_its_bucket() {
     let workspace = Workspace::test("free").await;
     let other = workspace.with_key(&["read"], None).await;
-    let mut left = Vec::new();
-    for caller in [&workspace, &other, &workspace, &other] {
-        left.push(caller.get("/v1/workspace").await.header("ratelimit-remaining").parse::<u32>().unwrap());
+    let begun = Instant::now();
+    let (mut admitted, mut refused) = (0, 0);
+    for caller in [&workspace, &other].into_iter().cycle().take(80) {
+        match caller.get("/v1/workspace").await.status.as_u16() {
+            200 => admitted += 1,
+            429 => refused += 1,
+            status => assert_eq!(status, 200),
+        }
     }
-    // A token comes back every second.
-    assert!(left.is_sorted_by(|a, b| a >= b) && left[3] <= 28, "{left:?}");
+    // Thirty at once, and one more each second; a process that meets a key for the first time may let one more in.
+    let most = 30 + begun.elapsed().as_secs() + 12;
+    assert!(refused > 0 && admitted <= most, "{admitted} of {most}");
 }
 
 /// Admitted calls of 20 clients that knock all the time, over some seconds after the burst.

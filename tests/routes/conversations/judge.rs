@@ -49,8 +49,11 @@ async fn a_judge_that_invents_or_babbles_changes_nothing() {
     assert_eq!(invented["drift"]["method"], "judge", "{invented}");
     assert!(invented["drift"]["values"].as_f64().unwrap() <= 0.3, "{invented}");
     assert!(!signals(&invented).contains(&"role_broken"), "{invented}");
+    // It is asked once more, and told what was wrong.
     let garbled = judged(&workspace, &conversation, "garbled").await;
-    assert_eq!(garbled["drift"]["method"], "local", "{garbled}");
+    assert!(garbled["drift"]["values"].as_f64().unwrap() <= 0.3, "{garbled}");
+    let run = workspace.get(&format!("/v1/runs/{}", garbled["run_id"].as_str().unwrap())).await.json();
+    assert_eq!(run["status"], "completed", "{run}");
 }
 
 #[tokio::test]

@@ -9,7 +9,12 @@ async fn a_persona_is_read_by_id_and_by_slug_as_json_and_as_yaml() {
     let id = persona["id"].as_str().unwrap();
     let by_id = workspace.get(&format!("/v1/personas/{id}")).await;
     assert_eq!(by_id.json(), persona);
-    assert_eq!(by_id.header("server-timing"), "store;desc=\"2 requests\"");
+    // One to be admitted and one to read; a process that meets the key for the first time looks whose it is.
+    let mut requests = vec![by_id.store_requests()];
+    for _ in 0..11 {
+        requests.push(workspace.get(&format!("/v1/personas/{id}")).await.store_requests());
+    }
+    assert!(requests.contains(&2) && requests.iter().all(|count| [2, 3].contains(count)), "{requests:?}");
     assert_eq!(
         workspace.get(&format!("/v1/personas/{}", persona["slug"].as_str().unwrap())).await.json(),
         persona
