@@ -60,9 +60,9 @@ async fn a_run_is_replayed_exactly_after_its_pipeline_was_changed_and_deleted() 
     let mut changed = with_note();
     changed["prompts"]["soul"]["user"] = json!("Write {{ form }}");
     assert_eq!(put(&workspace, "considered", &changed).await.json()["version"], 2);
-    runs::assert_replays(&workspace, &run, Duration::from_secs(60)).await;
+    runs::assert_replays(&workspace, &run, Duration::from_mins(1)).await;
     assert_eq!(delete(&workspace, "considered").await.status, 200);
-    runs::assert_replays(&workspace, &run, Duration::from_secs(60)).await;
+    runs::assert_replays(&workspace, &run, Duration::from_mins(1)).await;
     let fresh = workspace.post(&format!("/v1/runs/{run}/replay"), &json!({"mode": "fresh"})).await.json();
     assert_eq!(
         (&fresh["status"], &fresh["pipeline"]),
@@ -143,7 +143,7 @@ async fn the_budget_holds_for_pipelines_of_ones_own() {
     let workspace = follower().await;
     let body = json!({"intent": format!("[[trigger:budget_exceeded]] {BRIEF}"), "pipeline": "considered", "budget_usd": 0.7});
     let run = runs::begin(&workspace, &body).await;
-    let ended = runs::ended(&workspace, &run, Duration::from_secs(60)).await;
+    let ended = runs::ended(&workspace, &run, Duration::from_mins(1)).await;
     assert_eq!(
         (&ended["status"], &ended["error"]["code"]),
         (&json!("failed"), &json!("persona.cost_budget_exceeded")),
@@ -163,7 +163,7 @@ async fn no_vendor_is_paid_more_than_the_budget_of_a_run_that_follows_ones_own()
     for (seed, budget) in (9_200..).zip(budgets) {
         let body = json!({"intent": BRIEF, "pipeline": "considered", "seed": seed, "budget_usd": budget});
         let run = runs::begin(&workspace, &body).await;
-        let run = runs::ended(&workspace, &run, Duration::from_secs(60)).await;
+        let run = runs::ended(&workspace, &run, Duration::from_mins(1)).await;
         runs::assert_sound(&workspace, &run, &shared().sold(seed)).await;
         statuses.push(run["status"].clone());
     }
@@ -186,7 +186,7 @@ async fn fields_are_filled_in_pipelines_of_ones_own_too() {
         workspace.get("/v1/pipelines/considered").await.json()["digest"]
     );
     let run = made["lineage"]["run_id"].as_str().unwrap();
-    runs::assert_replays(&workspace, run, Duration::from_secs(60)).await;
+    runs::assert_replays(&workspace, run, Duration::from_mins(1)).await;
     let fresh = workspace.post(&format!("/v1/runs/{run}/replay"), &json!({"mode": "fresh"})).await.json();
     assert_eq!(
         (&fresh["status"], &fresh["pipeline"]),

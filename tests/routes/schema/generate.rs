@@ -140,7 +140,7 @@ async fn fields_are_filled_within_the_budget() {
     // Triggered, every call but the first is quoted at 0.40: six drafts, the judge and the fields.
     let body = json!({"intent": format!("[[trigger:budget_exceeded]] {BRIEF}"), "budget_usd": 3.3});
     let run = runs::begin(&workspace, &body).await;
-    let ended = runs::ended(&workspace, &run, std::time::Duration::from_secs(60)).await;
+    let ended = runs::ended(&workspace, &run, std::time::Duration::from_mins(1)).await;
     assert_eq!(
         (&ended["status"], &ended["error"]["code"]),
         (&json!("failed"), &json!("persona.cost_budget_exceeded")),
@@ -182,13 +182,13 @@ async fn a_model_that_answers_beside_the_schema_is_asked_again_and_paid_within_t
             shared();
         }
         let run = runs::begin(&workspace, &json!({"intent": BRIEF, "seed": seed, "budget_usd": 0.5})).await;
-        let run = runs::ended(&workspace, &run, std::time::Duration::from_secs(60)).await;
+        let run = runs::ended(&workspace, &run, std::time::Duration::from_mins(1)).await;
         assert_eq!(run["status"], "completed", "{fault:?}: {run}");
         let sold = shared().sold(seed);
         runs::assert_sound(&workspace, &run, &sold).await;
         let asked = sold.iter().filter(|call| call.step == "custom_fields").count();
         assert_eq!(asked, if fault.is_some() { 2 } else { 1 });
-        runs::assert_replays(&workspace, run["id"].as_str().unwrap(), std::time::Duration::from_secs(60))
+        runs::assert_replays(&workspace, run["id"].as_str().unwrap(), std::time::Duration::from_mins(1))
             .await;
     }
 }
