@@ -8,6 +8,7 @@ use persona::{
     error::Code,
     persona::document::{Moment, Proposal, changed_keys},
     store::personas::{Edited, Edition, PersonaEntry},
+    webhook::{self, Event},
 };
 use serde_json::Value;
 
@@ -41,8 +42,13 @@ pub(crate) async fn edit(
             changed: changed_keys(&current, &document),
             created_at: at,
         };
-        match app.store().await.edit_persona(call.caller.tenant(), &before, &after, &edition).await? {
-            Edited::Yes => return Ok(reply(document, &after)),
+        let (store, tenant) = (app.store().await, call.caller.tenant());
+        let told = Event::persona_updated(&after, &edition.changed, None, &edition.created_at);
+        match store.edit_persona(tenant, &before, &after, &edition, &told).await? {
+            Edited::Yes => {
+                webhook::announce(app, tenant, &[told]).await;
+                return Ok(reply(document, &after));
+            }
             Edited::SlugTaken => return Err(slug_taken(&after.slug)),
             Edited::Overtaken => tokio::time::sleep(Duration::from_millis(u64::from(tried) * 15)).await,
         }

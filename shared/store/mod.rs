@@ -7,6 +7,7 @@ pub mod conversations;
 pub mod keys;
 pub mod personas;
 pub mod runs;
+pub mod webhooks;
 pub mod workspaces;
 
 use std::{

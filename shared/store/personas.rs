@@ -21,6 +21,7 @@ use crate::{
     persona::{Layer, settings::EXTENSIONS},
     run::Run,
     tenant::Tenant,
+    webhook,
 };
 
 /// Who may see a persona.
@@ -268,14 +269,17 @@ impl Store {
         ])
     }
 
-    /// Writes a new persona that no run makes. `false` when another has the slug.
+    /// Writes a new persona that no run makes, and the event of it. `false` when another has the slug.
     pub async fn create_persona(
         &self,
         tenant: &Tenant,
         entry: &PersonaEntry,
         edition: &Edition,
+        told: &webhook::Event,
     ) -> Result<bool> {
-        match self.transact(self.new_persona_writes(tenant, entry, edition)?).await {
+        let mut writes = self.new_persona_writes(tenant, entry, edition)?;
+        writes.extend(self.event_writes(tenant, std::slice::from_ref(told))?);
+        match self.transact(writes).await {
             Ok(()) => Ok(true),
             Err(Refused::Conditions(_)) => Ok(false),
             Err(refused) => Err(refused.into_error()),
@@ -314,15 +318,18 @@ impl Store {
         Ok(writes)
     }
 
-    /// Makes `after` the version behind `before`, all or nothing.
+    /// Makes `after` the version behind `before`, with the event of it, all or nothing.
     pub async fn edit_persona(
         &self,
         tenant: &Tenant,
         before: &PersonaEntry,
         after: &PersonaEntry,
         edition: &Edition,
+        told: &webhook::Event,
     ) -> Result<Edited> {
-        match self.transact(self.edit_writes(tenant, before, after, edition)?).await {
+        let mut writes = self.edit_writes(tenant, before, after, edition)?;
+        writes.extend(self.event_writes(tenant, std::slice::from_ref(told))?);
+        match self.transact(writes).await {
             Ok(()) => Ok(Edited::Yes),
             Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at < SLUG_PLACE) => {
                 Ok(Edited::Overtaken)
@@ -465,10 +472,16 @@ impl Store {
         self.page(Setting::PersonasTable, &list_partition(tenant), after, limit, keep).await
     }
 
-    /// Deletes a persona as it was read: document, list entry and slug at once, then its versions, however many.
+    /// Deletes a persona as it was read: document, list entry and slug at once, with the event of it, then its versions,
+    /// however many.
     /// `false` where it has been edited or deleted since. Where the versions are not all deleted, because the process
     /// ends or storage fails, nobody can read what is left, and [`Store::delete_rest`] goes on.
-    pub async fn delete_persona(&self, tenant: &Tenant, entry: &PersonaEntry) -> Result<bool> {
+    pub async fn delete_persona(
+        &self,
+        tenant: &Tenant,
+        entry: &PersonaEntry,
+        told: &webhook::Event,
+    ) -> Result<bool> {
         let table = Setting::PersonasTable.read()?;
         let document = Delete::builder()
             .table_name(&table)
@@ -476,11 +489,12 @@ impl Store {
             .condition_expression("version = :read")
             .expression_attribute_values(":read", number(entry.version));
         let listed = primary_key(&list_partition(tenant), &entry.id.to_string());
-        let writes = vec![
+        let mut writes = vec![
             delete(document)?,
             delete(Delete::builder().table_name(&table).set_key(Some(listed)))?,
             slug_delete(tenant, &entry.slug, entry.id)?,
         ];
+        writes.extend(self.event_writes(tenant, std::slice::from_ref(told))?);
         match self.transact(writes).await {
             Ok(()) => {
                 self.delete_rest(tenant, entry.id).await?;

@@ -4,4 +4,5 @@ mod openai;
 mod personas;
 mod pipelines;
 mod runs;
+mod webhooks;
 mod workspace;

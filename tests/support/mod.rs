@@ -3,4 +3,5 @@
 pub mod drift;
 pub mod injections;
 pub mod provider;
+pub mod receiver;
 pub mod runs;

@@ -13,6 +13,7 @@ use persona::{
         slug,
     },
     store::personas::{Edition, PersonaEntry, Visibility},
+    webhook::{self, Event},
 };
 use serde_json::{Value, json};
 
@@ -35,7 +36,12 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(201, Form::Object("persona"))],
     errors: &[Code::IntentBlocked, Code::SlugTaken, Code::SchemaViolation],
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
+    settings: &[
+        Setting::WorkspacesTable,
+        Setting::PersonasTable,
+        Setting::WebhooksTable,
+        Setting::EventsQueueUrl,
+    ],
 };
 
 /// The persona, at once: no run, no model.
@@ -67,7 +73,9 @@ pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
             changed: changed_keys(&Value::Null, &document),
             created_at: at.clone(),
         };
-        if store.create_persona(tenant, &entry, &edition).await? {
+        let told = Event::persona_created(&entry, None, &at);
+        if store.create_persona(tenant, &entry, &edition, &told).await? {
+            webhook::announce(&app, tenant, &[told]).await;
             return Ok(Reply::json(201, document)
                 .with_header("location", format!("/v1/personas/{id}"))
                 .with_header("etag", editing::etag(1)));

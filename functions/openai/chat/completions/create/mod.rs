@@ -56,6 +56,8 @@ pub const ROUTE: Route = Route {
         Setting::PersonasTable,
         Setting::RunsTable,
         Setting::ConversationsTable,
+        Setting::WebhooksTable,
+        Setting::EventsQueueUrl,
         Setting::ProvidersSecret,
     ],
 };
