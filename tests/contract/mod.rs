@@ -15,13 +15,21 @@ struct Ids {
     run: String,
     persona: String,
     conversation: String,
+    webhook: String,
+    delivery: String,
 }
 
 impl Ids {
     /// Well formed, and nobody's.
     fn unknown() -> Self {
         let id = |prefix| format!("{prefix}_0352hlJa4GkymUp58g1CfP");
-        Self { run: id("run"), persona: id("psn"), conversation: id("conv") }
+        Self {
+            run: id("run"),
+            persona: id("psn"),
+            conversation: id("conv"),
+            webhook: id("whk"),
+            delivery: id("dlv"),
+        }
     }
 
     /// The id that stands for an object of a workspace in this path, if one does.
@@ -31,6 +39,7 @@ impl Ids {
             ("{persona}", &self.persona),
             ("{model}", &self.persona),
             ("{conversation}", &self.conversation),
+            ("{webhook}", &self.webhook),
         ];
         named.into_iter().find(|(name, _)| path.contains(name)).map(|(_, id)| id.as_str())
     }
@@ -41,9 +50,14 @@ impl Ids {
             .replace("{persona}", &self.persona)
             .replace("{model}", &self.persona)
             .replace("{conversation}", &self.conversation)
+            .replace("{webhook}", &self.webhook)
+            .replace("{delivery}", &self.delivery)
             .replace("{pipeline}", "default")
     }
 }
+
+/// Where nobody is.
+const HOOK: &str = "https://hooks.example.com/persona";
 
 /// A body that a route reads without complaint, whatever the route; `{}` where it reads none.
 fn body_for(route: &Route) -> Value {
@@ -58,6 +72,7 @@ fn body_for(route: &Route) -> Value {
         "completions-create" => {
             json!({"model": Ids::unknown().persona, "messages": [{"role": "user", "content": "Hello"}]})
         }
+        "webhooks-create" => json!({"url": HOOK, "events": ["run.completed"]}),
         "embeddings-create" => json!({"model": "sandbox-1", "input": "Hello"}),
         _ => json!({}),
     }
@@ -86,10 +101,15 @@ async fn another_workspaces_objects_answer_as_unknown_ones_do() {
     let persona = owner.persona("A 66-year-old chef from Sydney who collects vintage cars").await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let begun = owner.post("/v1/chat/conversations", &json!({"persona_id": persona["id"]})).await.json();
+    let hook = json!({"url": HOOK, "events": ["run.completed"]});
+    let hook = owner.post("/v1/webhooks", &hook).await.json();
+    let sent = owner.post(&format!("/v1/webhooks/{}/test", text(&hook["id"])), &json!({})).await.json();
     let own = Ids {
         run: text(&persona["lineage"]["run_id"]),
         persona: text(&persona["id"]),
         conversation: text(&begun["id"]),
+        webhook: text(&hook["id"]),
+        delivery: text(&sent["id"]),
     };
     let none = Ids::unknown();
     for route in ROUTES {

@@ -5,3 +5,4 @@ pub mod injections;
 pub mod provider;
 pub mod receiver;
 pub mod runs;
+pub mod storm;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -43,6 +44,13 @@ impl Received {
     /// The body.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("a body of JSON")
+    }
+
+    /// From the event to its arrival here, in milliseconds.
+    pub fn waited_ms(&self) -> f64 {
+        let made = self.json()["created_at"].as_str().map(|at| OffsetDateTime::parse(at, &Rfc3339));
+        let made = made.expect("a time").expect("RFC 3339");
+        self.at - made.unix_timestamp_nanos() as f64 / 1e6
     }
 
     /// The event's id.

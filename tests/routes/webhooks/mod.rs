@@ -10,15 +10,17 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{Workspace, send, support::receiver::Receiver};
+use tests::{
+    Workspace, send,
+    support::{
+        receiver::Receiver,
+        storm::{edit, imported},
+    },
+};
 
 const BRIEF: &str = "A 58-year-old watchmaker from Geneva who sings in a choir";
 /// Until an event has come, on a machine that has other things to do as well.
 const SOON: Duration = Duration::from_secs(30);
-/// A card that makes a persona at once, without a run.
-fn card(name: &str) -> Value {
-    json!({"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": name, "description": "Keeps bees."}})
-}
 
 /// A new webhook, with its secret.
 async fn webhook(workspace: &Workspace, url: &str, events: &[&str]) -> Value {
@@ -44,20 +46,6 @@ fn text(value: &Value) -> String {
 
 async fn patch(workspace: &Workspace, path: &str, body: &Value) -> tests::Answer {
     send(workspace.call(Method::PATCH, path).json(body)).await
-}
-
-/// A persona that no run makes.
-async fn imported(workspace: &Workspace, name: &str) -> Value {
-    let answer = workspace.post("/v1/personas/import", &card(name)).await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-    answer.json()
-}
-
-/// Edits a persona, which is an event.
-async fn edit(workspace: &Workspace, persona: &Value, number: usize) {
-    let path = format!("/v1/personas/{}", text(&persona["id"]));
-    let answer = patch(workspace, &path, &json!({"metadata": {"number": number.to_string()}})).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
 }
 
 async fn test_event(workspace: &Workspace, webhook: &Value) -> Value {
