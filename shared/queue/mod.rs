@@ -156,14 +156,25 @@ impl Queue {
         self.send_later(messages, Duration::ZERO).await
     }
 
+    /// The same, each to be received after a pause of its own.
+    pub async fn send_each<M: Message>(&self, messages: &[(M, Duration)]) -> Result<()> {
+        let each: Vec<_> = messages.iter().map(|(message, pause)| (message, *pause)).collect();
+        self.send_all(&each).await
+    }
+
     /// The same, to be received after a pause: whole seconds, rounded up, at most [`LATEST`].
     pub async fn send_later<M: Message>(&self, messages: &[M], pause: Duration) -> Result<()> {
+        let each: Vec<_> = messages.iter().map(|message| (message, pause)).collect();
+        self.send_all(&each).await
+    }
+
+    async fn send_all<M: Message>(&self, messages: &[(&M, Duration)]) -> Result<()> {
         let url = M::QUEUE.read()?;
         for batch in messages.chunks(10) {
             let entries = batch
                 .iter()
                 .enumerate()
-                .map(|(position, message)| {
+                .map(|(position, (message, pause))| {
                     SendMessageBatchRequestEntry::builder()
                         .id(position.to_string())
                         .delay_seconds(pause.as_secs_f64().ceil().min(LATEST.as_secs_f64()) as i32)

@@ -166,10 +166,10 @@ fn event_item(tenant: &Tenant, event: &Event) -> Result<Item> {
 fn delivery_item(tenant: &Tenant, delivery: &Delivery) -> Result<Item> {
     let partition = deliveries_partition(tenant, delivery.webhook_id);
     let mut item = to_item(&partition, &delivery.id.to_string(), delivery)?;
-    let seconds = delivery.id.epoch_seconds();
+    let begins = delivery.next_attempt_millis.max(delivery.id.epoch_millis() as i64);
     item.insert("active_shard".into(), text(shard(delivery.id.as_u128())));
-    item.insert("active_due".into(), number(seconds as i64 * 1_000 + patience_millis()));
-    item.insert("expires_at".into(), number(expiry(seconds)));
+    item.insert("active_due".into(), number(begins + patience_millis()));
+    item.insert("expires_at".into(), number(expiry(delivery.id.epoch_seconds())));
     Ok(item)
 }
 
@@ -450,8 +450,8 @@ impl Store {
 impl Store {
     /// The writes that keep events; they belong into the transaction that makes them true.
     pub fn event_writes(&self, tenant: &Tenant, events: &[Event]) -> Result<Vec<TransactWriteItem>> {
-        let table = Setting::WebhooksTable.read()?;
-        events.iter().map(|event| put(&table, event_item(tenant, event)?)).collect()
+        let write = |event: &Event| put(&Setting::WebhooksTable.read()?, event_item(tenant, event)?);
+        events.iter().map(write).collect()
     }
 
     /// Keeps an event that no transaction makes true.

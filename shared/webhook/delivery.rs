@@ -122,6 +122,12 @@ impl Delivery {
         }
     }
 
+    /// The same, to be tried after a pause: as many others as may be are under way to the same address.
+    #[must_use]
+    pub(super) fn put_off(self, now_millis: i64, pause: Duration) -> Self {
+        Self { next_attempt_millis: now_millis + pause.as_millis() as i64, waits: 1, ..self }
+    }
+
     /// The object of a list of deliveries.
     pub fn to_object(&self) -> Value {
         let attempts = self.attempts.iter().map(|attempt| {

@@ -112,6 +112,11 @@ impl Webhook {
         self.enabled && self.events.contains(&kind)
     }
 
+    /// Whether as many attempts are under way as an address may have that does not answer promptly.
+    fn is_full(&self, now_millis: i64) -> bool {
+        self.prompt != Some(true) && self.slot_0 >= now_millis && self.slot_1 >= now_millis
+    }
+
     /// The numbers of the secrets that sign now, the newest first.
     fn signing_secrets(&self, now_millis: i64) -> Vec<u32> {
         let previous = (self.previous_secret_until > now_millis).then(|| self.secret.saturating_sub(1));
@@ -172,6 +177,13 @@ mod tests {
         assert!(!failing.has_failed_for_good(5 * day - 1));
         assert!(failing.has_failed_for_good(5 * day));
         assert!(!Webhook::example().has_failed_for_good(5 * day));
+    }
+
+    #[test]
+    fn an_address_is_full_when_both_slots_are_held_and_never_while_it_is_prompt() {
+        let held = Webhook { slot_0: 10, slot_1: 20, ..Webhook::example() };
+        assert!(held.is_full(10) && !held.is_full(11));
+        assert!(!Webhook { prompt: Some(true), ..held }.is_full(0));
     }
 
     #[test]

@@ -61,11 +61,18 @@ pub async fn fan_out(app: &App, message: &EventMessage) -> Result<()> {
     if event.fanned_out {
         return Ok(());
     }
-    let at = app.clock().timestamp();
-    let wanting = webhooks.iter().filter(|webhook| webhook.wants(event.event_type));
-    let deliveries: Vec<Delivery> = wanting
-        .map(|webhook| Delivery::new(webhook.id, message.event, event.event_type, event.body.clone(), &at))
-        .collect();
+    let (at, now) = (app.clock().timestamp(), app.clock().epoch_millis());
+    let delivery = |webhook: &Webhook| {
+        let new = Delivery::new(webhook.id, message.event, event.event_type, event.body.clone(), &at);
+        // What would only be put off need not be received first.
+        let pause = webhook.is_full(now).then(|| pause_for_a_slot(0, webhook.prompt == Some(false)));
+        match pause {
+            Some(pause) => new.put_off(now, pause),
+            None => new,
+        }
+    };
+    let deliveries: Vec<Delivery> =
+        webhooks.iter().filter(|webhook| webhook.wants(event.event_type)).map(delivery).collect();
     if store.fan_out(&tenant, message.event, &deliveries).await? {
         nudge(app, &tenant, &deliveries).await;
         tracing::info!(
@@ -82,9 +89,13 @@ pub async fn fan_out(app: &App, message: &EventMessage) -> Result<()> {
 
 /// Tells the workers of deliveries that are written. Where that fails, the sweep will.
 pub(super) async fn nudge(app: &App, tenant: &Tenant, deliveries: &[Delivery]) {
-    let message = |each: &Delivery| DeliveryMessage::new(tenant, each.webhook_id, each.id);
+    let now = app.clock().epoch_millis();
+    let message = |each: &Delivery| {
+        let pause = u64::try_from(each.next_attempt_millis - now).unwrap_or_default();
+        (DeliveryMessage::new(tenant, each.webhook_id, each.id), Duration::from_millis(pause))
+    };
     let messages: Vec<_> = deliveries.iter().map(message).collect();
-    if let Err(error) = app.queue().await.send(&messages).await {
+    if let Err(error) = app.queue().await.send_each(&messages).await {
         tracing::warn!(error.code = %error.code, error.source = error.source_chain(), "a delivery is sent late");
     }
 }
@@ -135,6 +146,7 @@ async fn put_off(app: &App, tenant: &Tenant, webhook: &Webhook, id: DeliveryId) 
     let pause = pause_for_a_slot(delivery.waits, webhook.prompt == Some(false));
     let now = app.clock().epoch_millis();
     if store.put_off(tenant, webhook.id, id, now, now + pause.as_millis() as i64).await? {
+        tracing::debug!("a delivery waits for a slot");
         send_later(app, tenant, webhook.id, id, pause).await;
     }
     Ok(())

@@ -101,3 +101,38 @@ async fn a_turn_tells_of_its_run_at_no_further_request_to_the_store() {
     assert_eq!((&data["run_id"], &data["message_id"]), (&turn["run_id"], &turn["message_id"]));
     assert_eq!((&data["kind"], &data["conversation_id"]), (&json!("conversation.turn"), &begun["id"]));
 }
+
+#[tokio::test]
+async fn a_conversation_that_leaves_its_character_tells_of_it_once() {
+    let (workspace, receiver) = (Workspace::test("team").await, Receiver::willing().await);
+    told(&workspace, &receiver, &["conversation.drift_detected"]).await;
+    let persona = imported(&workspace, "Beekeeper").await;
+    let begun = workspace.post("/v1/chat/conversations", &json!({"persona_id": persona["id"]})).await.json();
+    // The sandbox quotes what functions have found, whatever that makes of the persona.
+    let found = "I am an AI language model. As an AI, I have no feelings and no personal experiences.";
+    let function = json!({"name": "look", "parameters": {"type": "object"}});
+    let call = json!({"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}});
+    let mut turns = Vec::new();
+    for said in ["Look it up", "And again"] {
+        let body = json!({
+            "model": persona["id"], "tools": [{"type": "function", "function": function}],
+            "messages": [
+                {"role": "user", "content": said},
+                {"role": "assistant", "content": null, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "call_1", "content": found},
+            ],
+        });
+        let request = workspace.call(Method::POST, "/v1/openai/chat/completions").json(&body);
+        let answer = send(request.header("x-persona-conversation-id", text(&begun["id"]))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert!(answer.store_requests() <= 6, "{} requests", answer.store_requests());
+        turns.push(answer.json());
+    }
+    let data = first(&receiver, "conversation.drift_detected").await["data"].clone();
+    assert_eq!((&data["conversation_id"], &data["persona_id"]), (&begun["id"], &persona["id"]));
+    assert_eq!((&data["run_id"], &data["threshold"]), (&turns[0]["persona"]["run_id"], &json!(0.5)));
+    assert!(data["average"].as_f64() >= Some(0.5), "{data}");
+    assert_eq!(data["drift"]["verdict"], turns[0]["persona"]["drift"]["verdict"]);
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(receiver.received().len(), 1, "it is above the threshold still, and has not crossed it again");
+}
