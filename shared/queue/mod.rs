@@ -21,7 +21,7 @@ use crate::{
 /// After this a message that failed comes again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// SQS holds a message back for so long, at most.
-pub const LATEST: Duration = Duration::from_secs(900);
+pub const LATEST: Duration = Duration::from_mins(15);
 
 /// What one queue carries. The queue's policy lets only this system write to it; a body of another shape is refused.
 pub trait Message: Serialize + DeserializeOwned {

@@ -25,8 +25,8 @@ use crate::{
     id::{DeliveryId, EventId, WebhookId},
     tenant::Tenant,
     webhook::{
-        Attempt, Change, Delivery, DeliveryStatus, DisabledReason, Event, EventType, RETENTION_DAYS, SLOTS,
-        WEBHOOKS_MOST, Webhook,
+        Attempt, Change, Delivery, DeliveryStatus, Described, DisabledReason, Event, EventType,
+        RETENTION_DAYS, SLOTS, WEBHOOKS_MOST, Webhook,
     },
 };
 
@@ -145,8 +145,8 @@ fn expiry(seconds: u64) -> i64 {
 }
 
 /// Attributes under their names with `#`: many of DynamoDB's reserved words are good names.
-fn names(attributes: &[&str]) -> Option<HashMap<String, String>> {
-    Some(attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect())
+fn names(attributes: &[&str]) -> HashMap<String, String> {
+    attributes.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect()
 }
 
 fn slot_name(slot: usize) -> &'static str {
@@ -182,7 +182,7 @@ impl Store {
         let counted = Update::builder()
             .table_name(&table)
             .set_key(Some(primary_key(&count_partition(tenant), "COUNT")))
-            .set_expression_attribute_names(names(&["webhooks"]))
+            .set_expression_attribute_names(Some(names(&["webhooks"])))
             .condition_expression("attribute_not_exists(#webhooks) OR #webhooks < :most")
             .update_expression("ADD #webhooks :one")
             .expression_attribute_values(":one", number(1))
@@ -258,11 +258,11 @@ impl Store {
         }
         match &change.description {
             None => {}
-            Some(None) => {
+            Some(Described::NotAtAll) => {
                 remove.push("#description");
                 used.push("description");
             }
-            Some(Some(description)) => {
+            Some(Described::As(description)) => {
                 set.push("#description = :description");
                 used.push("description");
                 update = update.expression_attribute_values(":description", text(description));
@@ -289,7 +289,7 @@ impl Store {
             expression = format!("{expression} REMOVE {}", remove.join(", "));
         }
         let update = update
-            .set_expression_attribute_names(names(&used))
+            .set_expression_attribute_names(Some(names(&used)))
             .update_expression(expression)
             .return_values(ReturnValue::AllNew);
         updated(update).await
@@ -305,12 +305,12 @@ impl Store {
     ) -> Result<Option<Webhook>> {
         let update = self
             .webhook_update(tenant, id)?
-            .set_expression_attribute_names(names(&[
+            .set_expression_attribute_names(Some(names(&[
                 "secret",
                 "version",
                 "previous_secret_until",
                 "updated_at",
-            ]))
+            ])))
             .condition_expression("attribute_exists(pk)")
             .update_expression(
                 "SET #previous_secret_until = :until, #updated_at = :at ADD #secret :one, #version :one",
@@ -329,13 +329,13 @@ impl Store {
         let gone = Delete::builder()
             .table_name(&table)
             .set_key(Some(primary_key(&list_partition(tenant), &read.id.to_string())))
-            .set_expression_attribute_names(names(&["version"]))
+            .set_expression_attribute_names(Some(names(&["version"])))
             .condition_expression("#version = :read")
             .expression_attribute_values(":read", number(read.version));
         let counted = Update::builder()
             .table_name(&table)
             .set_key(Some(primary_key(&count_partition(tenant), "COUNT")))
-            .set_expression_attribute_names(names(&["webhooks"]))
+            .set_expression_attribute_names(Some(names(&["webhooks"])))
             .update_expression("ADD #webhooks :less")
             .expression_attribute_values(":less", number(-1))
             .build()
@@ -361,7 +361,7 @@ impl Store {
             let name = slot_name(slot);
             let update = self
                 .webhook_update(tenant, webhook.id)?
-                .set_expression_attribute_names(names(&[name]))
+                .set_expression_attribute_names(Some(names(&[name])))
                 .condition_expression(format!("#{name} < :now"))
                 .update_expression(format!("SET #{name} = :until"))
                 .expression_attribute_values(":now", number(now_millis))
@@ -406,7 +406,7 @@ impl Store {
             return Ok(());
         }
         let update = update
-            .set_expression_attribute_names(names(&used))
+            .set_expression_attribute_names(Some(names(&used)))
             .update_expression(clauses.join(" "))
             .return_values(ReturnValue::AllNew);
         updated::<Webhook>(update).await.map(|_| ())
@@ -430,7 +430,7 @@ impl Store {
             update = update.expression_attribute_values(":since", number(since));
         }
         let update = update
-            .set_expression_attribute_names(names(&used))
+            .set_expression_attribute_names(Some(names(&used)))
             .condition_expression(condition)
             .update_expression(
                 "SET #enabled = :no, #disabled_reason = :reason, #disabled_at = :at, #updated_at = :at ADD #version :one",
@@ -474,7 +474,7 @@ impl Store {
             .table_name(&table)
             .set_key(Some(primary_key(&event_partition(tenant, event), "EVT")))
             .condition_expression("attribute_exists(active_due)")
-            .set_expression_attribute_names(names(&["fanned_out"]))
+            .set_expression_attribute_names(Some(names(&["fanned_out"])))
             .update_expression("SET #fanned_out = :yes REMOVE active_shard, active_due")
             .expression_attribute_values(":yes", to_attribute(&true)?)
             .build()
@@ -548,7 +548,12 @@ impl Store {
     ) -> Result<DeliveryClaim> {
         let update = self
             .delivery_update(tenant, webhook, id)?
-            .set_expression_attribute_names(names(&["status", "lease", "next_attempt_millis", "attempt"]))
+            .set_expression_attribute_names(Some(names(&[
+                "status",
+                "lease",
+                "next_attempt_millis",
+                "attempt",
+            ])))
             .condition_expression("#status = :pending AND #lease < :now AND #next_attempt_millis <= :now")
             // Should this worker die, somebody looks once its time is over.
             .update_expression("SET #lease = :until, active_due = :until ADD #attempt :one")
@@ -582,7 +587,7 @@ impl Store {
     ) -> Result<bool> {
         let update = self
             .delivery_update(tenant, webhook, id)?
-            .set_expression_attribute_names(names(&["status", "lease", "next_attempt_millis", "waits"]))
+            .set_expression_attribute_names(Some(names(&["status", "lease", "next_attempt_millis", "waits"])))
             .condition_expression("#status = :pending AND #lease < :now AND #next_attempt_millis <= :now")
             .update_expression("SET #next_attempt_millis = :until, active_due = :due ADD #waits :one")
             .expression_attribute_values(":pending", to_attribute(&DeliveryStatus::Pending)?)
@@ -635,13 +640,13 @@ impl Store {
                 .expression_attribute_values(":due", number(due))
             }
         };
-        if updated::<Delivery>(held.set_expression_attribute_names(names(&used))).await?.is_some() {
+        if updated::<Delivery>(held.set_expression_attribute_names(Some(names(&used)))).await?.is_some() {
             return Ok(true);
         }
         let late = base
             .condition_expression("attribute_exists(pk)")
             .update_expression(format!("SET {appended}"))
-            .set_expression_attribute_names(names(&["updated_at", "attempts"]));
+            .set_expression_attribute_names(Some(names(&["updated_at", "attempts"])));
         updated::<Delivery>(late).await.map(|_| false)
     }
 
@@ -656,7 +661,7 @@ impl Store {
     ) -> Result<()> {
         let update = self
             .delivery_update(tenant, webhook, id)?
-            .set_expression_attribute_names(names(&["status", "updated_at"]))
+            .set_expression_attribute_names(Some(names(&["status", "updated_at"])))
             .condition_expression("#status = :pending")
             .update_expression("SET #status = :status, #updated_at = :at REMOVE active_shard, active_due")
             .expression_attribute_values(":pending", to_attribute(&DeliveryStatus::Pending)?)

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_as_seconds_and_as_a_date() {
-        assert_eq!(retry_after(&headers("120")), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(&headers("120")), Some(Duration::from_mins(2)));
         let date = (OffsetDateTime::now_utc() + Duration::from_secs(90)).format(&Rfc2822).unwrap_or_default();
         let wait = retry_after(&headers(&date.replace("+0000", "GMT"))).unwrap_or_default().as_secs();
         assert!((88..=90).contains(&wait), "{wait}");

@@ -14,7 +14,7 @@ const PAUSES: [u64; 10] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200
 /// A pause is longer than it says by up to this share: what failed together does not come again together.
 const JITTER: f64 = 0.2;
 /// `Retry-After` is heard up to here, which is the longest pause of our own.
-const RETRY_AFTER_MOST: Duration = Duration::from_secs(43_200);
+const RETRY_AFTER_MOST: Duration = Duration::from_hours(12);
 /// How much of an answer is kept, in bytes.
 pub(super) const KEPT: usize = 1_024;
 

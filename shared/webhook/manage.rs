@@ -40,14 +40,30 @@ pub struct Change {
     pub events: Option<Vec<EventType>>,
     /// Another description; null for none.
     #[serde(deserialize_with = "present")]
-    pub description: Option<Option<String>>,
+    pub description: Option<Described>,
     /// Whether anything is sent.
     pub enabled: Option<bool>,
 }
 
+/// What a change makes of a description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Described {
+    /// This.
+    As(String),
+    /// None.
+    NotAtAll,
+}
+
 /// `null` is a value here, unlike nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Described>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    Ok(Some(text.map_or(Described::NotAtAll, Described::As)))
+}
+
+impl Described {
+    fn text(&self) -> Option<&str> {
+        if let Self::As(text) = self { Some(text) } else { None }
+    }
 }
 
 impl Change {
@@ -60,7 +76,10 @@ impl Change {
     fn changes(&self, webhook: &Webhook) -> bool {
         self.url.as_ref().is_some_and(|url| *url != webhook.url)
             || self.events.as_ref().is_some_and(|events| *events != webhook.events)
-            || self.description.as_ref().is_some_and(|text| *text != webhook.description)
+            || self
+                .description
+                .as_ref()
+                .is_some_and(|described| described.text() != webhook.description.as_deref())
             || self.enabled.is_some_and(|enabled| enabled != webhook.enabled)
     }
 }

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 pub use courier::Courier;
 pub use delivery::{Attempt, Delivery, DeliveryStatus};
 pub use event::{Event, EventType};
-pub use manage::{Change, NewWebhook, change, create, redeliver, rotate_secret, test};
+pub use manage::{Change, Described, NewWebhook, change, create, redeliver, rotate_secret, test};
 pub use work::{announce, deliver, fan_out, sweep, tell};
 
 use crate::{

@@ -318,7 +318,9 @@ fn opinion(body: &Value) -> String {
     let (role_broken, contradictions, coherence) = match between("[[judge:", "]]") {
         "role_broken" => (quote.as_str(), json!([]), 2.5),
         "contradiction" => ("", json!([{"line": line, "quote": quote}]), 3.5),
-        "invented" => ("I am a large language model", json!([{"line": "/soul/nothing", "quote": quote}]), 4.0),
+        "invented" => {
+            ("I am a large language model", json!([{"line": "/soul/nothing", "quote": quote}]), 4.0)
+        }
         "garbled" => return "I would rather not say.".to_owned(),
         _ => ("", json!([]), 4.5),
     };
