@@ -71,18 +71,19 @@ async fn take<M: Message + Send>(app: &App, event: &Value, work: Work<M>) -> Val
     let records = event["Records"].as_array().cloned().unwrap_or_default();
     let records: Vec<Record> =
         records.into_iter().map(|record| serde_json::from_value(record).unwrap_or_default()).collect();
-    let done = records.iter().map(|record| done(app, record, work).boxed());
-    let failures: Vec<Value> = join_all(done)
+    let working = records.iter().map(|record| is_done(app, record, work).boxed());
+    let failures: Vec<Value> = join_all(working)
         .await
         .into_iter()
         .zip(&records)
-        .filter(|(done, _)| !done)
+        .filter(|(is_done, _)| !is_done)
         .map(|(_, record)| json!({"itemIdentifier": record.message_id}))
         .collect();
     json!({"batchItemFailures": failures})
 }
 
-async fn done<M: Message + Send>(app: &App, record: &Record, work: Work<M>) -> bool {
+/// Works on a record; one that failed is hurried back, and comes again.
+async fn is_done<M: Message + Send>(app: &App, record: &Record, work: Work<M>) -> bool {
     let worked = async { work(app, record, M::parse(&record.body)?).await };
     let Err(error) = worked.await else { return true };
     tracing::error!(message_id = record.message_id, error.code = %error.code, error.source = error.source_chain(), "a message must come again");

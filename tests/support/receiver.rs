@@ -163,7 +163,7 @@ async fn serve(stream: TcpStream, log: Arc<Mutex<Vec<Received>>>, react: Arc<Rea
         log.push(received.clone());
     }
     match react(&received) {
-        Reaction::Silence => sleep(Duration::from_secs(60)).await,
+        Reaction::Silence => sleep(Duration::from_mins(1)).await,
         Reaction::Answer(status, head, body) => {
             let length = body.len();
             let answer = format!(
