@@ -226,26 +226,35 @@ fn workers_have_no_route_and_are_called_by_their_queue_or_schedule() {
     let every_minute = functions["worker-reaper"].events("Schedule");
     assert_eq!(every_minute, [json!({"Schedule": "rate(1 minute)"})]);
 
-    let steps = &functions["worker-steps"];
     let sources = resources(&TEMPLATE, "AWS::Lambda::EventSourceMapping");
-    let [(_, source)] = sources.as_slice() else { panic_of("one event source", &sources) };
-    assert_eq!(source["Properties"]["FunctionName"], steps.id);
-    assert_eq!(source["Properties"]["EventSourceArn"], arn(Setting::StepsQueueUrl));
-    assert_eq!(source["Properties"]["BatchSize"], 1);
-    assert_eq!(source["Properties"]["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    assert_eq!(sources.len(), QUEUES.len());
+    for (binary, setting, batch) in QUEUES {
+        let worker = &functions[binary];
+        let (_, source) =
+            sources.iter().find(|(_, it)| it["Properties"]["FunctionName"] == worker.id).unwrap();
+        assert_eq!(source["Properties"]["EventSourceArn"], arn(setting), "{binary}");
+        assert_eq!(source["Properties"]["BatchSize"], batch, "{binary}");
+        assert_eq!(
+            source["Properties"]["FunctionResponseTypes"],
+            json!(["ReportBatchItemFailures"]),
+            "{binary}"
+        );
 
-    let queue = &DATA["Resources"]["StepsQueue"]["Properties"];
-    assert!(
-        queue["VisibilityTimeout"].as_u64().unwrap() >= 6 * steps.timeout(),
-        "a slow step would come twice"
-    );
-    assert_eq!(queue["RedrivePolicy"]["deadLetterTargetArn"], "StepsDeadLetterQueue.Arn");
+        let name = output(setting).strip_suffix("QueueUrl").unwrap().to_owned();
+        let queue = &DATA["Resources"][format!("{name}Queue")]["Properties"];
+        let hidden = queue["VisibilityTimeout"].as_u64().unwrap();
+        assert!(hidden >= 6 * worker.timeout(), "{binary}: slow work would come twice");
+        let dead = format!("{name}DeadLetterQueue.Arn");
+        assert_eq!(queue["RedrivePolicy"]["deadLetterTargetArn"], dead, "{binary}");
+    }
 }
 
-#[expect(clippy::panic, reason = "a test fails by panicking")]
-fn panic_of(wanted: &str, found: &[(String, Value)]) -> ! {
-    panic!("{wanted} is wanted: {found:?}")
-}
+/// Workers by their queue, and how many messages they take at once.
+const QUEUES: [(&str, Setting, u64); 3] = [
+    ("worker-steps", Setting::StepsQueueUrl, 1),
+    ("worker-webhook-fanout", Setting::EventsQueueUrl, 10),
+    ("worker-webhook-deliveries", Setting::DeliveriesQueueUrl, 5),
+];
 
 #[test]
 fn a_function_is_told_of_what_it_needs_and_of_nothing_else() {
@@ -387,10 +396,16 @@ fn alarms_watch_dead_letters_server_errors_and_the_workers() {
     }
     let wanted = [
         ("ApproximateNumberOfMessagesVisible", "Data.Outputs.StepsDeadLetterQueueName"),
+        ("ApproximateNumberOfMessagesVisible", "Data.Outputs.EventsDeadLetterQueueName"),
+        ("ApproximateNumberOfMessagesVisible", "Data.Outputs.DeliveriesDeadLetterQueueName"),
         ("ApproximateAgeOfOldestMessage", "Data.Outputs.StepsQueueName"),
+        ("ApproximateAgeOfOldestMessage", "Data.Outputs.EventsQueueName"),
+        ("ApproximateAgeOfOldestMessage", "Data.Outputs.DeliveriesQueueName"),
         ("5XXError", "Prefix"),
         ("5XXError", "Api.Stage"),
         ("Errors", &functions["worker-steps"].id),
+        ("Errors", &functions["worker-webhook-fanout"].id),
+        ("Errors", &functions["worker-webhook-deliveries"].id),
         ("Errors", &functions["worker-reaper"].id),
     ];
     for (metric, of) in wanted {

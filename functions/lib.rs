@@ -13,6 +13,7 @@ pub mod schema;
 pub mod serve;
 pub mod tools;
 pub mod usage;
+pub mod webhooks;
 pub mod workers;
 pub mod workspace;
 
@@ -133,8 +134,23 @@ pub const ROUTES: &[&Route] = &[
     &openai::embeddings::create::ROUTE,
     &openai::models::list::ROUTE,
     &openai::models::get::ROUTE,
+    &webhooks::create::ROUTE,
+    &webhooks::list::ROUTE,
+    &webhooks::get::ROUTE,
+    &webhooks::patch::ROUTE,
+    &webhooks::delete::ROUTE,
+    &webhooks::rotate_secret::ROUTE,
+    &webhooks::test::ROUTE,
+    &webhooks::deliveries::list::ROUTE,
+    &webhooks::deliveries::redeliver::ROUTE,
 ];
 
 /// Every other Lambda.
-pub const WORKERS: &[&Worker] =
-    &[&fallback::WORKER, &workers::steps::WORKER, &workers::reaper::WORKER, &admin::create_workspace::WORKER];
+pub const WORKERS: &[&Worker] = &[
+    &fallback::WORKER,
+    &workers::steps::WORKER,
+    &workers::webhook_fanout::WORKER,
+    &workers::webhook_deliveries::WORKER,
+    &workers::reaper::WORKER,
+    &admin::create_workspace::WORKER,
+];

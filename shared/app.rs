@@ -13,6 +13,7 @@ use crate::{
     provider::{Config, Router},
     queue::Queue,
     store::Store,
+    webhook::Courier,
 };
 
 /// Lazy clients; a function pays only for what it uses and fails only for what it itself lacks.
@@ -27,6 +28,8 @@ struct Inner {
     sandbox: OnceCell<Router>,
     models: OnceCell<Router>,
     signing_key: OnceCell<Vec<u8>>,
+    webhooks_key: OnceCell<Vec<u8>>,
+    courier: OnceCell<Courier>,
 }
 
 impl Default for App {
@@ -46,6 +49,8 @@ impl App {
             sandbox: OnceCell::new(),
             models: OnceCell::new(),
             signing_key: OnceCell::new(),
+            webhooks_key: OnceCell::new(),
+            courier: OnceCell::new(),
         }))
     }
 
@@ -63,7 +68,7 @@ impl App {
         self.0.store.get_or_init(|| async { Store::new(self.aws().await) }).await
     }
 
-    /// The queue of steps.
+    /// The queues.
     pub async fn queue(&self) -> &Queue {
         self.0.queue.get_or_init(|| async { Queue::new(self.aws().await) }).await
     }
@@ -84,17 +89,29 @@ impl App {
 
     /// The key that signs cursors.
     pub async fn signing_key(&self) -> Result<&[u8]> {
-        let key = self.0.signing_key.get_or_try_init(|| async { self.read_signing_key().await }).await?;
+        let key = self.0.signing_key.get_or_try_init(|| self.key(Setting::SigningSecret)).await?;
         Ok(key)
     }
 
-    async fn read_signing_key(&self) -> Result<Vec<u8>> {
-        let secret = self.secret(Setting::SigningSecret).await?;
+    /// The key that the secrets of webhooks are derived from.
+    pub async fn webhooks_key(&self) -> Result<&[u8]> {
+        let key = self.0.webhooks_key.get_or_try_init(|| self.key(Setting::WebhooksSecret)).await?;
+        Ok(key)
+    }
+
+    /// Carries events to webhooks.
+    pub async fn courier(&self) -> Result<&Courier> {
+        self.0.courier.get_or_try_init(|| async { Courier::new() }).await
+    }
+
+    /// The `key` in a secret that the deployment generates.
+    async fn key(&self, setting: Setting) -> Result<Vec<u8>> {
+        let (secret, name) = (self.secret(setting).await?, setting.variable());
         let value: serde_json::Value =
-            serde_json::from_str(&secret).map_err(|_| Error::internal("the signing secret is not JSON"))?;
+            serde_json::from_str(&secret).map_err(|_| Error::internal(format!("{name} is not JSON")))?;
         let key = value["key"].as_str().filter(|key| key.len() >= 16);
-        key.map(|key| key.as_bytes().to_vec())
-            .ok_or_else(|| Error::internal("the signing secret has no \"key\" of 16 characters or more"))
+        let none = || Error::internal(format!("{name} has no \"key\" of 16 characters or more"));
+        key.map(|key| key.as_bytes().to_vec()).ok_or_else(none)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads secrets")]

@@ -15,12 +15,20 @@ pub enum Setting {
     RunsTable,
     /// Table of conversations.
     ConversationsTable,
+    /// Table of webhooks, events and deliveries.
+    WebhooksTable,
     /// URL of the queue of steps.
     StepsQueueUrl,
+    /// URL of the queue of events.
+    EventsQueueUrl,
+    /// URL of the queue of deliveries.
+    DeliveriesQueueUrl,
     /// Name of the secret with the model providers.
     ProvidersSecret,
     /// Name of the secret that signs cursors.
     SigningSecret,
+    /// Name of the secret that the secrets of webhooks are derived from.
+    WebhooksSecret,
 }
 
 impl Setting {
@@ -30,9 +38,13 @@ impl Setting {
         Self::PersonasTable,
         Self::RunsTable,
         Self::ConversationsTable,
+        Self::WebhooksTable,
         Self::StepsQueueUrl,
+        Self::EventsQueueUrl,
+        Self::DeliveriesQueueUrl,
         Self::ProvidersSecret,
         Self::SigningSecret,
+        Self::WebhooksSecret,
     ];
 
     /// The environment variable.
@@ -42,9 +54,13 @@ impl Setting {
             Self::PersonasTable => "PERSONAS_TABLE",
             Self::RunsTable => "RUNS_TABLE",
             Self::ConversationsTable => "CONVERSATIONS_TABLE",
+            Self::WebhooksTable => "WEBHOOKS_TABLE",
             Self::StepsQueueUrl => "STEPS_QUEUE_URL",
+            Self::EventsQueueUrl => "EVENTS_QUEUE_URL",
+            Self::DeliveriesQueueUrl => "DELIVERIES_QUEUE_URL",
             Self::ProvidersSecret => "PROVIDERS_SECRET",
             Self::SigningSecret => "SIGNING_SECRET",
+            Self::WebhooksSecret => "WEBHOOKS_SECRET",
         }
     }
 
@@ -72,6 +88,11 @@ pub fn poll() -> Duration {
 /// Silence after which a stream sends a comment. `PERSONA_KEEP_ALIVE_SECONDS`, default 15.
 pub fn keep_alive() -> Duration {
     seconds("PERSONA_KEEP_ALIVE_SECONDS", 15.0)
+}
+
+/// Whether webhooks may lead to this machine: `PERSONA_WEBHOOKS_LOOPBACK=open`, for development alone.
+pub fn loopback_is_open() -> bool {
+    env::var("PERSONA_WEBHOOKS_LOOPBACK").is_ok_and(|value| value == "open")
 }
 
 fn seconds(variable: &str, default: f64) -> Duration {

@@ -38,7 +38,12 @@ impl<K: Kind> Id<K> {
 
     /// When it was made, in seconds since the epoch.
     pub fn epoch_seconds(&self) -> u64 {
-        (self.as_u128() >> 80) as u64 / 1_000
+        self.epoch_millis() / 1_000
+    }
+
+    /// The same in milliseconds.
+    pub fn epoch_millis(&self) -> u64 {
+        (self.as_u128() >> 80) as u64
     }
 
     /// The UUID inside; used to spread keys over shards.
@@ -148,6 +153,9 @@ kinds! {
     RequestKind, RequestId, "req_", "One API request.";
     ConversationKind, ConversationId, "conv_", "A conversation.";
     MessageKind, MessageId, "msg_", "A message of a conversation.";
+    WebhookKind, WebhookId, "whk_", "A webhook: an address that is told of events.";
+    EventKind, EventId, "evt_", "An event that webhooks are told of.";
+    DeliveryKind, DeliveryId, "dlv_", "The delivery of one event to one webhook.";
 }
 
 #[cfg(test)]

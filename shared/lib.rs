@@ -24,6 +24,7 @@ pub mod run;
 pub mod search;
 pub mod store;
 pub mod tenant;
+pub mod webhook;
 
 pub use error::{Error, Result};
 pub use money::Usd;

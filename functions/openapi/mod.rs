@@ -49,8 +49,10 @@ fn document() -> Value {
             {"name": "chat", "description": "Talking with personas, and how far they drift."},
             {"name": "tools", "description": "What personas may use in a conversation."},
             {"name": "openai", "description": "Personas as models, for OpenAI's clients."},
+            {"name": "webhooks", "description": "Addresses that are told of events."},
         ],
         "paths": paths,
+        "webhooks": {"event": {"post": told_of_events()}},
         "components": {
             "securitySchemes": {"key": {
                 "type": "http", "scheme": "bearer", "bearerFormat": "pk_live_… or pk_test_…",
@@ -82,6 +84,29 @@ fn operation(route: &Route) -> Value {
     }
     made["responses"] = responses(route).into();
     made
+}
+
+/// What webhooks are sent.
+fn told_of_events() -> Value {
+    let headers =
+        parameters()["sent"].as_object().cloned().unwrap_or_default().into_iter().map(|(name, known)| {
+            let mut made = json!({"name": name, "in": "header", "required": true});
+            for (key, value) in known.as_object().into_iter().flatten() {
+                made[key] = value.clone();
+            }
+            made
+        });
+    json!({
+        "operationId": "told-of-event",
+        "summary": "An event, sent to each webhook that is told of its kind.",
+        "description": "At least once, in no certain order. Any status of 2xx within 10 s takes it; else it is sent again after 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 3 h, 6 h, 12 h and 12 h, later where `Retry-After` says so. 410 disables the webhook, and so do five days of failures. Redirects are not followed.",
+        "parameters": headers.collect::<Vec<_>>(),
+        "requestBody": {
+            "required": true,
+            "content": {"application/json": {"schema": schemas::reference("WebhookEvent")}},
+        },
+        "responses": {"2XX": {"description": "Taken."}, "410": {"description": "Send nothing more."}},
+    })
 }
 
 // ---- what a route reads
@@ -175,9 +200,11 @@ fn body_schema(form: Form) -> Value {
 fn headers_answered(status: u16, form: Form) -> Map<String, Value> {
     let location =
         (status == 201 || status == 202 || matches!(form, Form::Events | Form::Chunks)).then_some("Location");
-    let tagged =
-        matches!(form, Form::Object("persona" | "card" | "workspace" | "pipeline") | Form::Yaml("persona"))
-            .then_some("ETag");
+    let tagged = matches!(
+        form,
+        Form::Object("persona" | "card" | "workspace" | "pipeline" | "webhook") | Form::Yaml("persona")
+    )
+    .then_some("ETag");
     headers(location.into_iter().chain(tagged))
 }
 
@@ -267,7 +294,7 @@ fn every_described_parameter_is_read_by_some_route() {
         .collect();
     for (place, described) in parameters().as_object().into_iter().flatten() {
         for name in described.as_object().into_iter().flatten().map(|(name, _)| name) {
-            let known = place == "answer" || used.contains(&(place.clone(), name.clone()));
+            let known = place == "answer" || place == "sent" || used.contains(&(place.clone(), name.clone()));
             assert!(known, "no route reads {name} ({place})");
         }
     }

@@ -29,6 +29,9 @@ const FILES: &[(&str, &str)] = &[
     ("objects/embeddings.json", include_str!("../../shared/schemas/objects/embeddings.json")),
     ("objects/model.json", include_str!("../../shared/schemas/objects/model.json")),
     ("objects/openai_error.json", include_str!("../../shared/schemas/objects/openai_error.json")),
+    ("objects/webhook.json", include_str!("../../shared/schemas/objects/webhook.json")),
+    ("objects/delivery.json", include_str!("../../shared/schemas/objects/delivery.json")),
+    ("objects/webhook_event.json", include_str!("../../shared/schemas/objects/webhook_event.json")),
     ("objects/error.json", include_str!("../../shared/schemas/objects/error.json")),
     ("pipeline.json", include_str!("../../shared/schemas/pipeline.json")),
 ];

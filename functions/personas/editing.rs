@@ -11,6 +11,7 @@ use persona::{
         field::Use,
     },
     store::personas::{Edited, Edition, PersonaEntry},
+    webhook::{self, Event},
 };
 use serde_json::Value;
 
@@ -45,8 +46,12 @@ pub(crate) async fn edit(app: &App, call: &Call<Value>, how: Edit) -> Result<Rep
             created_at: at,
         };
         let uses = Use::between(&fields, &current["custom_fields"], &document["custom_fields"]);
-        match store.edit_persona(tenant, &before, &after, &edition, &uses).await? {
-            Edited::Yes => return Ok(reply(document, &after)),
+        let told = Event::persona_updated(&after, &edition.changed, None, &edition.created_at);
+        match store.edit_persona(tenant, &before, &after, &edition, &uses, &told).await? {
+            Edited::Yes => {
+                webhook::announce(app, tenant, &[told]).await;
+                return Ok(reply(document, &after));
+            }
             Edited::SlugTaken => return Err(slug_taken(&after.slug)),
             Edited::Overtaken => tokio::time::sleep(Duration::from_millis(u64::from(tried) * 15)).await,
         }

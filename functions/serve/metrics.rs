@@ -38,6 +38,18 @@ pub(super) const MEASURES: &[Measure] = &[
         ],
     },
     Measure {
+        dimensions: &["service"],
+        metrics: &[("event.wait_ms", "Milliseconds"), ("event.deliveries", "Count")],
+    },
+    Measure {
+        dimensions: &["service"],
+        metrics: &[
+            ("delivery.latency_ms", "Milliseconds"),
+            ("delivery.wait_ms", "Milliseconds"),
+            ("delivery.errors", "Count"),
+        ],
+    },
+    Measure {
         dimensions: &["provider.name", "provider.model"],
         metrics: &[
             ("provider.latency_ms", "Milliseconds"),

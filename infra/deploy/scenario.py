@@ -14,6 +14,11 @@ PRELUDE_END = b"\0" * 8
 RUN_SECONDS = 120
 # A lease of 30 s must lapse, then the reaper's minute come round, then the run go on.
 REVIVAL_SECONDS = 180
+# Four leases, then the reaper's minute, then an attempt; counted from the end of the rest, so it is less by then.
+SWEEP_SECONDS = 240
+# Where nobody answers.
+HOOK = "https://hooks.example.com/persona"
+CARD = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Pip"}}
 
 
 def play(emulator, outputs, say):
@@ -25,6 +30,8 @@ def play(emulator, outputs, say):
     say("answered: workspace, unknown path, wrong method, wrong key, preflight")
     lost = lose_first_message(emulator, outputs, api)
     say(f"{lost} lost its first message; the reaper will have to see")
+    hook = lose_event_and_delivery(emulator, outputs, api)
+    say(f"{hook} lost the messages of an event and of a delivery; the reaper will have to see")
     persona = check_polled_form(api, say)
     check_streamed_form(api, say)
     check_waiting_form(live, say)
@@ -37,13 +44,16 @@ def play(emulator, outputs, say):
     check_fields(api, say)
     check_pipelines(api, say)
     check_endings(api, say)
-    forge_message(emulator, outputs)
+    check_webhooks(api, say)
+    forge_messages(emulator, outputs)
     path = f"/v1/personas/{persona['id']}"
     expect(api.call("DELETE", path), 200, 204)
     expect(api.call("GET", path), 404, "resource.not_found")
     say(f"deleted {persona['id']}")
     wait_for_end(api, lost, "completed", REVIVAL_SECONDS)
     say(f"{lost} completed: the schedule called the reaper, which sent the step again")
+    wait_for("both deliveries to be tried", SWEEP_SECONDS, lambda: attempts(api, hook)[-2:] == [True, True])
+    say(f"{hook} was called for both: the reaper sent the event and the delivery again")
 
 
 def create_workspace(emulator, outputs, mode):
@@ -75,21 +85,44 @@ def check_fallback(api):
 
 def lose_first_message(emulator, outputs, api):
     """A run whose first message never arrives, as if the sender had died before it sent."""
-    functions, queue = emulator.client("lambda"), emulator.client("sqs")
-    (source,) = functions.list_event_source_mappings()["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=False)
-    run = begin(api, {"intent": INTENT})
-    received = queue.receive_message(QueueUrl=outputs["StepsQueueUrl"], WaitTimeSeconds=10).get("Messages", [])
-    if [json.loads(message["Body"])["run"] for message in received] != [run]:
-        raise SmokeError(f"the queue has {received}, not the first step of {run}")
-    queue.delete_message(QueueUrl=outputs["StepsQueueUrl"], ReceiptHandle=received[0]["ReceiptHandle"])
-    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=True)
+    run, message = lose_message(emulator, outputs["StepsQueueUrl"], lambda: begin(api, {"intent": INTENT}))
+    if message["run"] != run:
+        raise SmokeError(f"the queue has {message}, not the first step of {run}")
     return run
 
 
-def forge_message(emulator, outputs):
-    """One that no step sent: the worker hurries it back, again and again, until the dead-letter queue takes it."""
-    emulator.client("sqs").send_message(QueueUrl=outputs["StepsQueueUrl"], MessageBody='{"forged": true}')
+def lose_event_and_delivery(emulator, outputs, api):
+    """A webhook, an event whose message never arrives, and a delivery that has none either."""
+    hook = new_webhook(api, "persona.created")
+    path = f"/v1/webhooks/{hook}"
+    made = lose_message(emulator, outputs["EventsQueueUrl"], lambda: api.call("POST", "/v1/personas/import", CARD))
+    expect(made[0], 201)
+    sent = lose_message(emulator, outputs["DeliveriesQueueUrl"], lambda: api.call("POST", f"{path}/test"))
+    if expect(sent[0], 201).json()["id"] != sent[1]["delivery"]:
+        raise SmokeError(f"the queue has {sent[1]}, not {sent[0].body}")
+    return hook
+
+
+def lose_message(emulator, url, cause):
+    """Does what sends one message, and takes that off the queue before a worker can. What was done, and the message."""
+    functions, queue = emulator.client("lambda"), emulator.client("sqs")
+    name = url.rpartition("/")[2]
+    sources = functions.list_event_source_mappings()["EventSourceMappings"]
+    (source,) = (each for each in sources if each["EventSourceArn"].endswith(f":{name}"))
+    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=False)
+    done = cause()
+    received = queue.receive_message(QueueUrl=url, WaitTimeSeconds=10).get("Messages", [])
+    if len(received) != 1:
+        raise SmokeError(f"{name} has {received}, not one message")
+    queue.delete_message(QueueUrl=url, ReceiptHandle=received[0]["ReceiptHandle"])
+    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=True)
+    return done, json.loads(received[0]["Body"])
+
+
+def forge_messages(emulator, outputs):
+    """One on each queue that the system did not send: workers hurry it back, until the dead-letter queue takes it."""
+    for queue in ("StepsQueueUrl", "EventsQueueUrl", "DeliveriesQueueUrl"):
+        emulator.client("sqs").send_message(QueueUrl=outputs[queue], MessageBody='{"forged": true}')
 
 
 def check_polled_form(api, say):
@@ -332,6 +365,50 @@ def check_endings(api, say):
     again = begin(api, {"intent": INTENT, "slug": SLUG})
     expect(api.call("POST", f"/v1/runs/{again}/cancel"), 200)
     say(f"cancelled {slow}, blocked {blocked}; their slug is free again")
+
+
+def new_webhook(api, kind):
+    """A webhook's id."""
+    made = expect(api.call("POST", "/v1/webhooks", {"url": HOOK, "events": [kind]}), 201).json()
+    if not made["secret"].startswith("whsec_"):
+        raise SmokeError(f"a webhook without a secret: {made}")
+    return made["id"]
+
+
+def attempts(api, hook):
+    """Of each delivery of a webhook, the newest first, whether it was tried."""
+    deliveries = expect(api.call("GET", f"/v1/webhooks/{hook}/deliveries?limit=100"), 200).json()["data"]
+    return [len(delivery["attempts"]) > 0 for delivery in deliveries]
+
+
+def check_webhooks(api, say):
+    """Every route of a webhook; a delivery that nobody takes, and that is tried again."""
+    first, second = (new_webhook(api, "persona.updated") for _ in range(2))
+    page = expect(api.call("GET", "/v1/webhooks?limit=1"), 200).json()
+    rest = expect(api.call("GET", f"/v1/webhooks?limit=1&cursor={page['next_cursor']}"), 200).json()
+    if [each["id"] for each in page["data"] + rest["data"]] != [second, first]:
+        raise SmokeError(f"the pages of webhooks are {page} and {rest}")
+    path = f"/v1/webhooks/{first}"
+    expect(api.call("PATCH", path, {"description": "smoke"}), 200)
+    if expect(api.call("GET", path), 200).json()["description"] != "smoke":
+        raise SmokeError(f"{path} has not kept its description")
+    expect(api.call("POST", f"{path}/rotate-secret", {"grace_seconds": 60}), 200)
+    sent = expect(api.call("POST", f"{path}/test"), 201).json()["id"]
+    expect(api.call("POST", f"{path}/deliveries/{sent}/redeliver"), 201)
+    page = expect(api.call("GET", f"{path}/deliveries?limit=1"), 200).json()
+
+    def oldest():
+        cursor = page["next_cursor"]
+        return expect(api.call("GET", f"{path}/deliveries?limit=1&cursor={cursor}"), 200).json()["data"][0]
+
+    wait_for(f"{sent} to be tried twice", RUN_SECONDS, lambda: len(oldest()["attempts"]) > 1)
+    delivery = oldest()
+    if delivery["id"] != sent or delivery["status"] != "pending":
+        raise SmokeError(f"{sent}, which nobody takes, is {delivery}")
+    expect(api.call("DELETE", path), 200)
+    expect(api.call("GET", path), 404, "resource.not_found")
+    expect(api.call("DELETE", f"/v1/webhooks/{second}"), 200)
+    say(f"made {first}, tried {sent} twice ({delivery['attempts'][0]['error']}), deleted it")
 
 
 def begin(api, body):

@@ -30,7 +30,7 @@ from embeddings import Embeddings
 from emulator import Emulator, SmokeError, wait_for
 
 STACK = "persona-smoke"
-STEPS_AT_ONCE = 4
+AT_ONCE = 4
 STACK_SECONDS = 120
 BEGUN = time.monotonic()
 
@@ -137,8 +137,9 @@ def fit_to_emulator(plain, streaming):
     resources["Data"]["Properties"]["TemplateURL"] = template_url("data.yaml")
     yield "the nested template is read from its S3"
 
-    resources["WorkerStepsSource"]["Properties"]["ScalingConfig"]["MaximumConcurrency"] = STEPS_AT_ONCE
-    yield f"the event source runs {STEPS_AT_ONCE} steps at once by a number, since it cannot compare a parameter's text"
+    for source in (r for r in resources.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"):
+        source["Properties"]["ScalingConfig"]["MaximumConcurrency"] = AT_ONCE
+    yield f"event sources run {AT_ONCE} workers at once by a number, since it cannot compare a parameter's text"
 
     for statement in resources["Authenticate"]["Properties"]["PolicyDocument"]["Statement"]:
         del statement["Condition"]

@@ -15,6 +15,7 @@ import demo
 import model_file
 import providers
 from console import Trouble, note, say
+from mapping import QUEUES
 from processes import die_with_parent
 from pump import LambdaEndpoint
 from runtime_host import Killing, RuntimeHost
@@ -139,12 +140,14 @@ async def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 async def pump(options: argparse.Namespace) -> int:
     """The pump and the schedules alone, for a stack that runs already."""
-    env = _required("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "STEPS_QUEUE_URL")
+    urls = (each.variable for each in QUEUES)
+    env = _required("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *urls)
     target = LambdaEndpoint(_required("PERSONA_LAMBDA_URL")["PERSONA_LAMBDA_URL"])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 
     async def work() -> int:
-        await asyncio.gather(*(each for _, each in pumps(env, target, options.concurrency) + schedules(env, target)))
+        sources = pumps(env, lambda _: (target, options.concurrency)) + schedules(env, target)
+        await asyncio.gather(*(each for _, each in sources))
         return 0
 
     return await until_interrupted(work)
@@ -153,14 +156,18 @@ async def pump(options: argparse.Namespace) -> int:
 async def runtime_host(options: argparse.Namespace) -> int:
     """Worker processes that are restarted, and killed at random, fed from one queue."""
     env = _required("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    queues = [each for each in QUEUES if each.function == options.bin.name]
+    if not queues:
+        raise Trouble(f"--bin is {options.bin}; a queue feeds {', '.join(each.function for each in QUEUES)} alone.")
     if options.queue:
-        env["STEPS_QUEUE_URL"] = options.queue
+        env[queues[0].variable] = options.queue
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     killing = _killing(options.kill_every, options.kill_log or options.logs / "kills.jsonl")
     host = RuntimeHost(options.bin.resolve(), options.processes, env, options.logs, killing)
 
     async def work() -> int:
-        await asyncio.gather(host.run(), *(each for _, each in pumps(env, host, options.processes)))
+        fed = pumps(env, lambda _: (host, options.processes), queues)
+        await asyncio.gather(host.run(), *(each for _, each in fed))
         return 0
 
     return await until_interrupted(work)

@@ -22,9 +22,13 @@ REQUIRED = (
     "PERSONAS_TABLE",
     "RUNS_TABLE",
     "CONVERSATIONS_TABLE",
+    "WEBHOOKS_TABLE",
     "STEPS_QUEUE_URL",
+    "EVENTS_QUEUE_URL",
+    "DELIVERIES_QUEUE_URL",
     "PROVIDERS_SECRET",
     "SIGNING_SECRET",
+    "WEBHOOKS_SECRET",
 )
 
 
@@ -90,6 +94,6 @@ def _hide_messages_for(sqs: Any, variables: Mapping[str, str], seconds: int) -> 
 
 def _fill_secrets(manager: Any, variables: Mapping[str, str], providers: dict[str, Any]) -> None:
     manager.put_secret_value(SecretId=variables["PROVIDERS_SECRET"], SecretString=json.dumps(providers))
-    manager.put_secret_value(
-        SecretId=variables["SIGNING_SECRET"], SecretString=json.dumps({"key": secrets.token_urlsafe(32)})
-    )
+    for name in ("SIGNING_SECRET", "WEBHOOKS_SECRET"):
+        key = {"key": secrets.token_urlsafe(32)}
+        manager.put_secret_value(SecretId=variables[name], SecretString=json.dumps(key))

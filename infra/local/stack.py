@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import model_file
 import providers
 import resources
 from console import Trouble, note
-from mapping import QUEUES, SCHEDULES
+from mapping import QUEUES, SCHEDULES, QueueMapping
 from processes import Child, Family, healthy
 from pump import LambdaEndpoint, QueuePump, Target, tick
 from runtime_host import Killing, RuntimeHost
@@ -122,6 +122,8 @@ def _environment(plan: Plan) -> dict[str, str]:
         "PERSONA_MODEL_URL": f"http://{HOST}:{plan.ports.model}/v1",
         "PERSONA_EMBEDDINGS_URL": f"http://{HOST}:{plan.ports.embeddings}/v1",
         "PERSONA_LOGS": str(plan.state / "logs"),
+        # Who develops has webhooks led to this machine; the template never says this.
+        "PERSONA_WEBHOOKS_LOOPBACK": "open",
     }
     env.setdefault("PERSONA_LOG", "info")
     if plan.provider == "bedrock":
@@ -198,34 +200,43 @@ def _event_sources(plan: Plan, built: functions.Build, env: Mapping[str, str]) -
     endpoint = LambdaEndpoint(env["PERSONA_LAMBDA_URL"])
     sources: list[tuple[str, Coroutine[Any, Any, None]]] = []
     if plan.pump:
-        target, concurrency = _worker(plan, built, env, endpoint, sources)
-        sources += pumps(env, target, concurrency)
+        sources += pumps(env, _workers(plan, built, env, endpoint, sources))
     sources += schedules(env, endpoint)
     return [asyncio.create_task(source, name=name) for name, source in sources]
 
 
-def _worker(
+# Who runs the function of a queue, and how many at once.
+Workers = Callable[[QueueMapping], tuple[Target, int]]
+
+
+def _workers(
     plan: Plan,
     built: functions.Build,
     env: Mapping[str, str],
     endpoint: LambdaEndpoint,
     sources: list[tuple[str, Coroutine[Any, Any, None]]],
-) -> tuple[Target, int]:
-    """Who runs the steps: cargo-lambda, or the runtime host where processes are to be killed."""
+) -> Workers:
+    """cargo-lambda, or runtime hosts where processes are to be killed."""
     if not plan.worker_processes:
-        return endpoint, min(plan.concurrency, MOST_CONCURRENT)
-    binary = built.binaries / QUEUES[0].function
-    host = RuntimeHost(binary, plan.worker_processes, env, plan.state / "logs", plan.killing)
-    sources.append(("runtime host", host.run()))
-    return host, plan.worker_processes
+        return lambda _: (endpoint, min(plan.concurrency, MOST_CONCURRENT))
+    hosts: dict[str, RuntimeHost] = {}
+    for position, each in enumerate(QUEUES):
+        # The first queue is that of steps, which are most of the work.
+        processes = plan.worker_processes if position == 0 else max(2, plan.worker_processes // 2)
+        host = RuntimeHost(built.binaries / each.function, processes, env, plan.state / "logs", plan.killing)
+        sources.append((f"runtime host of {each.function}", host.run()))
+        hosts[each.function] = host
+    return lambda each: (hosts[each.function], hosts[each.function].processes)
 
 
-def pumps(env: Mapping[str, str], target: Target, concurrency: int) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+def pumps(
+    env: Mapping[str, str], workers: Workers, queues: Sequence[QueueMapping] = QUEUES
+) -> list[tuple[str, Coroutine[Any, Any, None]]]:
     credentials = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], env.get("AWS_SESSION_TOKEN"))
     access = Access(env["AWS_ENDPOINT_URL"], env["AWS_REGION"], credentials)
     return [
-        (f"pump of {each.function}", QueuePump(Queue(access, env[each.variable]), each, target, concurrency).run())
-        for each in QUEUES
+        (f"pump of {each.function}", QueuePump(Queue(access, env[each.variable]), each, *workers(each)).run())
+        for each in queues
     ]
 
 

@@ -56,6 +56,7 @@ use crate::{
         usage::month_of,
     },
     tenant::Tenant,
+    webhook,
 };
 
 /// How long a turn may take; a conversation is not held longer by one that was lost.
@@ -720,9 +721,11 @@ impl Turn {
             ("drift", &said.drift_exchanges),
             ("summary", notes_exchanges.as_ref().unwrap_or(&Vec::new())),
         ]);
-        let also = self.vector_writes(said.new_vectors.as_ref()).await?;
+        let mut also = self.vector_writes(said.new_vectors.as_ref()).await?;
         // Functions that the caller is to call are no turn yet: the answer to them will be.
         let kept = spoken.tool_calls.is_empty().then_some(&spoken.message);
+        let told = self.told_of_end(kept.filter(|_| smoothed.above));
+        also.extend(self.app.store().await.event_writes(&self.log.tenant(), &told)?);
         let end = TurnEnd {
             run: &self.run,
             events: &[speech.events.as_slice(), &last].concat(),
@@ -737,7 +740,21 @@ impl Turn {
         for body in last {
             speech.tell(body);
         }
+        webhook::announce(&self.app, &self.log.tenant(), &told).await;
         Ok(spoken)
+    }
+
+    /// What webhooks are told of a turn that ended well; `drifted` is its message where the average is above its threshold.
+    fn told_of_end(&self, drifted: Option<&Message>) -> Vec<webhook::Event> {
+        let run = &self.run;
+        let at = &run.updated_at;
+        let mut told = vec![webhook::Event::run_ended(run, RunStatus::Completed, run.cost, None, at)];
+        let crossed = drifted.and_then(|message| message.report.as_ref()).filter(|report| report.crossed);
+        if let (Some(talk), Some(report)) = (self.talk.as_ref().filter(|_| run.replay.is_none()), crossed) {
+            let turn = (run.id, self.reply_id);
+            told.push(webhook::Event::drift_detected(talk.conversation.id, run.persona_id, turn, report, at));
+        }
+        told
     }
 
     async fn vector_writes(
@@ -762,6 +779,9 @@ impl Turn {
         let last = EventBody::run_failed(&error);
         let recordings = recordings(&[("reply", &exchanges)]);
         let smoothed = Smoothed::default();
+        let told =
+            [webhook::Event::run_ended(&self.run, RunStatus::Failed, self.run.cost, Some(&error), &at)];
+        let also = self.app.store().await.event_writes(&self.log.tenant(), &told)?;
         let end = TurnEnd {
             run: &self.run,
             events: &[speech.events.as_slice(), std::slice::from_ref(&last)].concat(),
@@ -770,10 +790,11 @@ impl Turn {
             message: None,
             smoothed: &smoothed,
             summary: None,
-            also: Vec::new(),
+            also,
         };
         self.end(end).await?;
         speech.tell(last);
+        webhook::announce(&self.app, &self.log.tenant(), &told).await;
         Err(error)
     }
 

@@ -460,7 +460,7 @@ fn month_used_up(run: &Run, cap: Usd, committed: Usd) -> Error {
 pub async fn cancel(app: &App, caller: &Caller, run: &Run) -> Result<Run> {
     let store = app.store().await;
     let mut log = EventLog::new(*caller.tenant(), run.id, run.last_seq);
-    let written = store.end_run(&mut log, run, Ending::Cancelled, app.clock()).await?;
+    let written = store.end_run(&mut log, run, Ending::Cancelled, &[], app.clock()).await?;
     let after = store
         .run(caller.tenant(), run.id)
         .await?

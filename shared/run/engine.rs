@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tracing::Instrument;
 
 use super::{
-    Run, RunKind, StepState, StepStatus,
+    Run, RunKind, RunStatus, StepState, StepStatus,
     events::EventBody,
     ledger::{Halt, Ledger},
     refining,
@@ -28,6 +28,7 @@ use crate::{
         runs::{ACTIVE_SHARDS, ActiveRun, Claim, Ending, EventLog, Held, RunData, StepResult, Written},
     },
     tenant::Tenant,
+    webhook,
 };
 
 /// A step whose worker was lost this often ends its run.
@@ -283,9 +284,12 @@ impl<'a> Engine<'a> {
         let mut events = outcome.events;
         events.push(EventBody::step_completed(&held.step, result.tokens_in + result.tokens_out, result.cost));
         let ends = outcome.ending.is_some();
-        let mut ending = None;
-        if let Some((run_result, event)) = outcome.ending {
+        let (mut ending, mut told) = (None, Vec::new());
+        if let Some((mut run_result, event)) = outcome.ending {
             events.push(event);
+            let (cost, at) = (run.cost + result.cost, self.clock.timestamp());
+            run_result.told.push(webhook::Event::run_ended(run, RunStatus::Completed, cost, None, &at));
+            told.clone_from(&run_result.told);
             ending = Some(run_result);
         }
         let written = self.store.commit_step(log, held, run, &result, &events, ending, self.clock).await?;
@@ -298,6 +302,7 @@ impl<'a> Engine<'a> {
             }
         }
         log_step(&result);
+        webhook::announce(self.app, &self.tenant, &told).await;
         if ends {
             tracing::info!(run.status = "completed", "run ended");
         }
@@ -319,9 +324,12 @@ impl<'a> Engine<'a> {
     ) -> Result<()> {
         let stored = error.to_stored();
         let how = Ending::Failed { error: &stored, step: Some((held, result)), diverged };
-        if self.store.end_run(log, run, how, self.clock).await? == Written::Lost {
+        let (cost, at) = (run.cost + result.cost, self.clock.timestamp());
+        let told = [webhook::Event::run_ended(run, RunStatus::Failed, cost, Some(error), &at)];
+        if self.store.end_run(log, run, how, &told, self.clock).await? == Written::Lost {
             return self.settle_late(run, held, result).await;
         }
+        webhook::announce(self.app, &self.tenant, &told).await;
         log_step(result);
         let source = error.source_chain();
         if error.code == Code::Internal {

@@ -18,6 +18,7 @@ use crate::{
     pipeline::Kind,
     provider::sandbox,
     store::{personas::PersonaEntry, runs::RunResult},
+    webhook,
 };
 
 /// The layers that the run begins with; none where it makes a persona.
@@ -106,8 +107,8 @@ impl Work<'_> {
         let moment = Moment { at: &at, mode: run.mode };
         let proposal = document::as_it_is(&current)?.with_layers(layers);
         let next = proposal.applied(&current, moment).map_err(Halt::Failed)?;
-        let (document, changed, writes) = match next {
-            None => (current, Vec::new(), Vec::new()),
+        let (document, changed, writes, told) = match next {
+            None => (current, Vec::new(), Vec::new(), Vec::new()),
             Some(mut next) => {
                 next["consistency"] = json!({"score": report.score, "checks": report.checks});
                 let lineage = &mut next["lineage"];
@@ -121,7 +122,9 @@ impl Work<'_> {
                 let after = PersonaEntry::of(&next, before.created_by)?;
                 let edition = self.edition(&current, &next);
                 let writes = engine.store.edit_writes(&engine.tenant, &before, &after, &edition)?;
-                (next, edition.changed, writes)
+                let told =
+                    vec![webhook::Event::persona_updated(&after, &edition.changed, edition.run_id, &at)];
+                (next, edition.changed, writes, told)
             }
         };
         let version = document["version"].as_u64().unwrap_or(1);
@@ -131,7 +134,8 @@ impl Work<'_> {
         }));
         let mut outcome = Outcome::done(json!({"document": document, "digest": output_digest}));
         outcome.events = events;
-        let result = RunResult { output_digest, output_version: Some(version), replay_matches: None, writes };
+        let result =
+            RunResult { output_digest, output_version: Some(version), replay_matches: None, writes, told };
         outcome.ending = Some((result, ended));
         Ok(outcome)
     }

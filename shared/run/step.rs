@@ -26,6 +26,7 @@ use crate::{
         personas::{Edition, PersonaEntry, Visibility},
         runs::{EventLog, Held, RunData, RunResult},
     },
+    webhook,
 };
 
 /// A step in a worker's hands.
@@ -511,6 +512,7 @@ impl Work<'_> {
         let document = entry.document()?;
         let edition = self.edition(&Value::Null, &document);
         let writes = self.engine.store.new_persona_writes(&self.engine.tenant, &entry, &edition)?;
+        let told = vec![webhook::Event::persona_created(&entry, Some(self.run.id), &edition.created_at)];
         let ended = EventBody::run_completed(
             json!({"persona_id": entry.id, "total_cost_usd": total, "slug": entry.slug, "digest": output_digest}),
         );
@@ -519,7 +521,7 @@ impl Work<'_> {
             output: json!({"document": document, "digest": output_digest}),
             events,
             ending: Some((
-                RunResult { output_digest, output_version: Some(1), replay_matches: None, writes },
+                RunResult { output_digest, output_version: Some(1), replay_matches: None, writes, told },
                 ended,
             )),
         })
@@ -561,6 +563,7 @@ impl Work<'_> {
                     output_version: None,
                     replay_matches: Some(matches),
                     writes: Vec::new(),
+                    told: Vec::new(),
                 },
                 ended,
             )),

@@ -12,6 +12,7 @@ pub mod personas;
 pub mod pipelines;
 pub mod runs;
 pub mod usage;
+pub mod webhooks;
 pub mod workspaces;
 
 use std::{

@@ -22,6 +22,7 @@ use crate::{
     persona::{Layer, field::Use, settings::EXTENSIONS},
     run::Run,
     tenant::Tenant,
+    webhook,
 };
 
 /// Who may see a persona.
@@ -280,16 +281,18 @@ impl Store {
         ])
     }
 
-    /// Writes a new persona that no run makes, with the custom fields that it has.
+    /// Writes a new persona that no run makes, with the custom fields that it has and the event of it.
     pub async fn create_persona(
         &self,
         tenant: &Tenant,
         entry: &PersonaEntry,
         edition: &Edition,
         uses: &[Use],
+        told: &webhook::Event,
     ) -> Result<Made> {
         let mut writes = self.new_persona_writes(tenant, entry, edition)?;
         writes.extend(use_writes(tenant, uses)?);
+        writes.extend(self.event_writes(tenant, std::slice::from_ref(told))?);
         match self.transact(writes).await {
             Ok(()) => Ok(Made::Yes),
             Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == SLUG_PLACE) => {
@@ -332,7 +335,8 @@ impl Store {
         Ok(writes)
     }
 
-    /// Makes `after` the version behind `before`, with the custom fields that it has and releases, all or nothing.
+    /// Makes `after` the version behind `before`, with the custom fields that it has and releases and the event of it, all
+    /// or nothing.
     pub async fn edit_persona(
         &self,
         tenant: &Tenant,
@@ -340,10 +344,12 @@ impl Store {
         after: &PersonaEntry,
         edition: &Edition,
         uses: &[Use],
+        told: &webhook::Event,
     ) -> Result<Edited> {
         let mut writes = self.edit_writes(tenant, before, after, edition)?;
         let slugs = SLUG_PLACE..writes.len();
         writes.extend(use_writes(tenant, uses)?);
+        writes.extend(self.event_writes(tenant, std::slice::from_ref(told))?);
         match self.transact(writes).await {
             Ok(()) => Ok(Edited::Yes),
             Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| !slugs.contains(at)) => {
@@ -487,11 +493,16 @@ impl Store {
         self.page(Setting::PersonasTable, &list_partition(tenant), after, limit, keep).await
     }
 
-    /// Deletes a persona as it was read: document, list entry, slug and its hold on custom fields at once, then its
-    /// versions, however many.
+    /// Deletes a persona as it was read: document, list entry, slug and its hold on custom fields at once, with the event of
+    /// it, then its versions, however many.
     /// `false` where it has been edited or deleted since. Where the versions are not all deleted, because the process
     /// ends or storage fails, nobody can read what is left, and [`Store::delete_rest`] goes on.
-    pub async fn delete_persona(&self, tenant: &Tenant, entry: &PersonaEntry) -> Result<bool> {
+    pub async fn delete_persona(
+        &self,
+        tenant: &Tenant,
+        entry: &PersonaEntry,
+        told: &webhook::Event,
+    ) -> Result<bool> {
         let table = Setting::PersonasTable.read()?;
         let document = Delete::builder()
             .table_name(&table)
@@ -507,6 +518,7 @@ impl Store {
             slug_delete(tenant, &entry.slug, entry.id)?,
         ];
         writes.extend(use_writes(tenant, &Use::released(fields.map(|(name, _)| name)))?);
+        writes.extend(self.event_writes(tenant, std::slice::from_ref(told))?);
         match self.transact(writes).await {
             Ok(()) => {
                 self.delete_rest(tenant, entry.id).await?;

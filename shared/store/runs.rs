@@ -33,6 +33,7 @@ use crate::{
         events::{BATCH_AT_MOST, Event, EventBody, items_after},
     },
     tenant::Tenant,
+    webhook,
 };
 
 /// A writer that meets so many items, one after the other, looks for the log's end instead of going on step by step.
@@ -191,6 +192,8 @@ pub struct RunResult {
     pub replay_matches: Option<bool>,
     /// Further writes of the same transaction: the persona.
     pub writes: Vec<TransactWriteItem>,
+    /// What webhooks are told, kept by the same transaction.
+    pub told: Vec<webhook::Event>,
 }
 
 /// The writing end of a run's event log. Keeps a guess of the last number, and learns better on conflict.
@@ -786,6 +789,7 @@ impl Store {
             .collect();
         if let Some(ending) = &ending {
             writes.extend(ending.writes.iter().cloned());
+            writes.extend(self.event_writes(&tenant, &ending.told)?);
             writes.push(self.entry_update(&tenant, held.run, RunStatus::Completed)?);
         }
         let mut before = Spent::of(run);
@@ -958,17 +962,20 @@ impl Store {
             .map_err(Error::internal)
     }
 
-    /// Ends a run without a result: failed, or cancelled. `Lost` when it has ended already.
+    /// Ends a run without a result: failed, or cancelled; `told` is what webhooks are told of it. `Lost` when it has
+    /// ended already.
     pub async fn end_run(
         &self,
         log: &mut EventLog,
         run: &Run,
         how: Ending<'_>,
+        told: &[webhook::Event],
         clock: &dyn Clock,
     ) -> Result<Written> {
         let tenant = log.tenant;
         let at = clock.timestamp();
         let mut writes = vec![self.entry_update(&tenant, run.id, how.status())?];
+        writes.extend(self.event_writes(&tenant, told)?);
         if let Some(slug) = &run.slug {
             writes.push(super::personas::release_slug(&tenant, slug, run)?);
         }

@@ -1,7 +1,7 @@
 //! `make bench`: the numbers this service promises, measured against a running stack, as a table. A number that is
 //! missed is marked in the table and fails nothing: times depend on the machine.
 //!
-//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift init]`: see the Makefile.
+//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift webhooks init]`: see the Makefile.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -18,6 +18,7 @@ mod load;
 mod logs;
 mod requests;
 mod runs;
+mod webhooks;
 
 use std::{env, fs, path::PathBuf, time::Duration};
 
@@ -58,6 +59,9 @@ async fn main() {
     }
     if wants("drift") {
         rows.extend(drift::measure().await);
+    }
+    if wants("webhooks") {
+        rows.extend(webhooks::measure().await);
     }
     if wants("init") {
         rows.extend(init::measure().await);

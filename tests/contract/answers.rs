@@ -155,6 +155,28 @@ impl Walk {
     }
 }
 
+impl Walk {
+    /// Every route of a webhook, from its making to its end.
+    async fn webhooks(&mut self) {
+        let list = "/v1/webhooks".to_owned();
+        let body =
+            json!({"url": "https://hooks.example.com/", "events": ["run.failed"], "description": "Ours"});
+        let one = format!("{list}/{}", id(&self.posted("webhooks-create", list.clone(), "", &body).await));
+        let disabled = json!({"enabled": false});
+        self.take("webhooks-patch", |walk, route| walk.call(route, &one).json(&disabled)).await;
+        self.plain("webhooks-get", one.clone()).await;
+        let enabled = json!({"enabled": true, "description": null});
+        self.take("webhooks-patch", |walk, route| walk.call(route, &one).json(&enabled)).await;
+        self.posted("webhooks-rotate-secret", format!("{one}/rotate-secret"), "", &json!({})).await;
+        let sent = self.plain("webhooks-test", format!("{one}/test")).await;
+        let deliveries = format!("{one}/deliveries");
+        self.plain("deliveries-redeliver", format!("{deliveries}/{}/redeliver", id(&sent))).await;
+        self.plain("deliveries-list", deliveries).await;
+        self.plain("webhooks-list", list).await;
+        self.plain("webhooks-delete", one).await;
+    }
+}
+
 fn id(object: &Value) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
@@ -218,6 +240,7 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     walk.pipelines().await;
     walk.conversation(&persona).await;
     walk.openai(&persona).await;
+    walk.webhooks().await;
     walk.plain("personas-delete", one).await;
     assert_eq!(walk.given, good_answers());
 }

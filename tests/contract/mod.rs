@@ -16,13 +16,22 @@ struct Ids {
     persona: String,
     conversation: String,
     key: String,
+    webhook: String,
+    delivery: String,
 }
 
 impl Ids {
     /// Well formed, and nobody's.
     fn unknown() -> Self {
         let id = |prefix| format!("{prefix}_0352hlJa4GkymUp58g1CfP");
-        Self { run: id("run"), persona: id("psn"), conversation: id("conv"), key: id("key") }
+        Self {
+            run: id("run"),
+            persona: id("psn"),
+            conversation: id("conv"),
+            key: id("key"),
+            webhook: id("whk"),
+            delivery: id("dlv"),
+        }
     }
 
     /// The id that stands for an object of a workspace in this path, if one does.
@@ -33,6 +42,7 @@ impl Ids {
             ("{model}", &self.persona),
             ("{conversation}", &self.conversation),
             ("{key}", &self.key),
+            ("{webhook}", &self.webhook),
         ];
         named.into_iter().find(|(name, _)| path.contains(name)).map(|(_, id)| id.as_str())
     }
@@ -44,10 +54,15 @@ impl Ids {
             .replace("{model}", &self.persona)
             .replace("{conversation}", &self.conversation)
             .replace("{key}", &self.key)
+            .replace("{webhook}", &self.webhook)
+            .replace("{delivery}", &self.delivery)
             .replace("{pipeline}", "default")
             .replace("{field}", "house")
     }
 }
+
+/// Where nobody is.
+const HOOK: &str = "https://hooks.example.com/persona";
 
 /// A body that a route reads without complaint, whatever the route; `{}` where it reads none.
 fn body_for(route: &Route) -> Value {
@@ -64,6 +79,7 @@ fn body_for(route: &Route) -> Value {
         "completions-create" => {
             json!({"model": Ids::unknown().persona, "messages": [{"role": "user", "content": "Hello"}]})
         }
+        "webhooks-create" => json!({"url": HOOK, "events": ["run.completed"]}),
         "embeddings-create" => json!({"model": "sandbox-1", "input": "Hello"}),
         "workspace-update" => json!({"name": "Renamed"}),
         "keys-create" => json!({"name": "another", "scopes": ["read"]}),
@@ -94,11 +110,16 @@ async fn another_workspaces_objects_answer_as_unknown_ones_do() {
     let persona = owner.persona("A 66-year-old chef from Sydney who collects vintage cars").await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let begun = owner.post("/v1/chat/conversations", &json!({"persona_id": persona["id"]})).await.json();
+    let hook = json!({"url": HOOK, "events": ["run.completed"]});
+    let hook = owner.post("/v1/webhooks", &hook).await.json();
+    let sent = owner.post(&format!("/v1/webhooks/{}/test", text(&hook["id"])), &json!({})).await.json();
     let own = Ids {
         run: text(&persona["lineage"]["run_id"]),
         persona: text(&persona["id"]),
         conversation: text(&begun["id"]),
         key: text(&owner.get("/v1/keys").await.json()["data"][0]["id"]),
+        webhook: text(&hook["id"]),
+        delivery: text(&sent["id"]),
     };
     let none = Ids::unknown();
     for route in ROUTES {

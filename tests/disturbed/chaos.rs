@@ -71,7 +71,7 @@ async fn disturbed_run(workspace: &Workspace, seed: u64) -> Value {
 }
 
 /// Kills since then, as the runtime host wrote them down: a JSON line each, with `time` in seconds.
-fn kills_since(began: f64) -> usize {
+pub(super) fn kills_since(began: f64) -> usize {
     let journal =
         env::var("PERSONA_KILL_LOG").expect("no worker is killed here: see the Makefile's target test");
     let lines = fs::read_to_string(journal).unwrap_or_default();

@@ -15,7 +15,7 @@ use tests::{
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
-async fn sqs() -> Client {
+pub(super) async fn sqs() -> Client {
     Client::new(&aws_config::load_from_env().await)
 }
 
@@ -23,8 +23,12 @@ fn url(name: &str) -> String {
     env::var(name).expect("the stack is not running")
 }
 
+pub(super) async fn send_to(client: &Client, queue: &str, body: impl Into<String>) {
+    client.send_message().queue_url(url(queue)).message_body(body).send().await.unwrap();
+}
+
 async fn send(client: &Client, body: impl Into<String>) {
-    client.send_message().queue_url(url("STEPS_QUEUE_URL")).message_body(body).send().await.unwrap();
+    send_to(client, "STEPS_QUEUE_URL", body).await;
 }
 
 fn message(workspace: &Workspace, run: &str, step: &str) -> String {
@@ -91,20 +95,20 @@ async fn forged_messages_change_nothing_delay_nobody_and_end_in_the_dead_letter_
     assert_eq!(run["status"], "completed", "{run}");
     assert_sound(&workspace, &run, &shared().sold(20_002)).await;
     assert_eq!(other.get(&format!("/v1/runs/{id}")).await.status.as_u16(), 404);
-    let dead = dead_letters(&client, poison.len()).await;
+    let dead = dead_letters(&client, "STEPS_DEAD_LETTER_QUEUE_URL", poison.len()).await;
     for body in &poison {
         assert!(dead.contains(body), "{} is not among the dead letters", &body[..body.len().min(60)]);
     }
 }
 
-/// Bodies in the dead-letter queue, once there are so many of the forged ones.
-async fn dead_letters(client: &Client, wanted: usize) -> Vec<String> {
+/// Bodies in a dead-letter queue, once there are so many of the forged ones.
+pub(super) async fn dead_letters(client: &Client, queue: &str, wanted: usize) -> Vec<String> {
     let mut bodies: Vec<String> = Vec::new();
     let looking = async {
         while bodies.iter().filter(|body| body.contains("poison")).count() < wanted {
             let received = client
                 .receive_message()
-                .queue_url(url("STEPS_DEAD_LETTER_QUEUE_URL"))
+                .queue_url(url(queue))
                 .max_number_of_messages(10)
                 .wait_time_seconds(2)
                 .visibility_timeout(600)

@@ -3,3 +3,4 @@
 
 mod chaos;
 mod messages;
+mod webhooks;

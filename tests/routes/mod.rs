@@ -9,4 +9,5 @@ mod pipelines;
 mod runs;
 mod schema;
 mod usage;
+mod webhooks;
 mod workspace;

@@ -3,4 +3,6 @@
 pub mod drift;
 pub mod injections;
 pub mod provider;
+pub mod receiver;
 pub mod runs;
+pub mod storm;

@@ -1,6 +1,13 @@
 //! `DELETE /v1/personas/{persona}`.
 
-use persona::{Error, Result, app::App, config::Setting, error::Code, key::Scope};
+use persona::{
+    Error, Result,
+    app::App,
+    config::Setting,
+    error::Code,
+    key::Scope,
+    webhook::{self, Event},
+};
 
 use super::{access, editing};
 use crate::{
@@ -21,7 +28,12 @@ pub const ROUTE: Route = Route {
     body: None,
     answers: &[(200, Form::Object("deletion"))],
     errors: &[Code::PreconditionFailed],
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
+    settings: &[
+        Setting::WorkspacesTable,
+        Setting::PersonasTable,
+        Setting::WebhooksTable,
+        Setting::EventsQueueUrl,
+    ],
 };
 
 /// An edit in between is met this often.
@@ -44,7 +56,9 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
             }
         };
         editing::precondition(&call, &entry)?;
-        if store.delete_persona(tenant, &entry).await? {
+        let told = Event::persona_deleted(&entry, &app.clock().timestamp());
+        if store.delete_persona(tenant, &entry, &told).await? {
+            webhook::announce(&app, tenant, &[told]).await;
             return Ok(Reply::json(
                 200,
                 serde_json::json!({"id": entry.id, "object": "persona", "deleted": true}),

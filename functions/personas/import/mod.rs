@@ -14,6 +14,7 @@ use persona::{
         slug,
     },
     store::personas::{Edition, Made, PersonaEntry, Visibility},
+    webhook::{self, Event},
 };
 use serde_json::{Value, json};
 
@@ -36,7 +37,12 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(201, Form::Object("persona"))],
     errors: &[Code::IntentBlocked, Code::SlugTaken, Code::SchemaViolation],
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
+    settings: &[
+        Setting::WorkspacesTable,
+        Setting::PersonasTable,
+        Setting::WebhooksTable,
+        Setting::EventsQueueUrl,
+    ],
 };
 
 /// The persona, at once: no run, no model.
@@ -70,8 +76,10 @@ pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
             created_at: at.clone(),
         };
         let uses = Use::between(&fields, &json!({}), &document["custom_fields"]);
-        match store.create_persona(tenant, &entry, &edition, &uses).await? {
+        let told = Event::persona_created(&entry, None, &at);
+        match store.create_persona(tenant, &entry, &edition, &uses, &told).await? {
             Made::Yes => {
+                webhook::announce(&app, tenant, &[told]).await;
                 return Ok(Reply::json(201, document)
                     .with_header("location", format!("/v1/personas/{id}"))
                     .with_header("etag", editing::etag(1)));

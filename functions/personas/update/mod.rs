@@ -22,7 +22,12 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(200, Form::Object("persona"))],
     errors: &[Code::SlugTaken, Code::PreconditionFailed, Code::SchemaViolation],
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
+    settings: &[
+        Setting::WorkspacesTable,
+        Setting::PersonasTable,
+        Setting::WebhooksTable,
+        Setting::EventsQueueUrl,
+    ],
 };
 
 /// The new version, or the old one where nothing changes.

@@ -36,7 +36,9 @@ pub const ROUTE: Route = Route {
         Setting::PersonasTable,
         Setting::RunsTable,
         Setting::ConversationsTable,
+        Setting::WebhooksTable,
         Setting::StepsQueueUrl,
+        Setting::EventsQueueUrl,
         Setting::ProvidersSecret,
     ],
 };

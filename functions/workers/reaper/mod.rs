@@ -1,7 +1,7 @@
-//! The reaper: every minute, finds runs whose steps nobody holds any more and sends them again.
+//! The reaper: every minute, finds what nobody holds any more and sends it again: steps of runs, events, deliveries.
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use persona::{Result, app::App, config::Setting, run};
+use persona::{Result, app::App, config::Setting, run, webhook};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -10,8 +10,14 @@ use crate::{Worker, serve::telemetry};
 /// The worker.
 pub const WORKER: Worker = Worker {
     bin: "worker-reaper",
-    summary: "Sends stalled steps again.",
-    settings: &[Setting::RunsTable, Setting::StepsQueueUrl],
+    summary: "Sends stalled steps, events and deliveries again.",
+    settings: &[
+        Setting::RunsTable,
+        Setting::WebhooksTable,
+        Setting::StepsQueueUrl,
+        Setting::EventsQueueUrl,
+        Setting::DeliveriesQueueUrl,
+    ],
 };
 
 /// Serves until the process ends.
@@ -22,13 +28,18 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let reaping = async move {
             telemetry::invocation_begins();
-            let sent = run::reap(app).await.map_err(|error| {
-                tracing::error!(error.code = %error.code, error.source = error.source_chain(), "the reaper failed");
-                error.to_string()
-            })?;
-            Ok::<_, lambda_runtime::Error>(json!({"sent": sent}))
+            // One that fails must not keep the other from its work.
+            let (steps, due) = (told(run::reap(app).await), told(webhook::sweep(app).await));
+            Ok::<_, lambda_runtime::Error>(json!({"sent": steps?, "due": due?}))
         };
         reaping.instrument(tracing::error_span!("reaping", request_id = event.context.request_id))
     }))
     .await
+}
+
+fn told(swept: Result<usize>) -> Result<usize, String> {
+    swept.map_err(|error| {
+        tracing::error!(error.code = %error.code, error.source = error.source_chain(), "the reaper failed");
+        error.to_string()
+    })
 }

@@ -57,6 +57,8 @@ pub const ROUTE: Route = Route {
         Setting::PersonasTable,
         Setting::RunsTable,
         Setting::ConversationsTable,
+        Setting::WebhooksTable,
+        Setting::EventsQueueUrl,
         Setting::ProvidersSecret,
     ],
 };

@@ -1,0 +1,46 @@
+//! Finding a webhook, and what is answered of one.
+
+use persona::{
+    Error, Result,
+    app::App,
+    clock::{Clock, SystemClock},
+    error::Code,
+    id::WebhookId,
+    webhook::Webhook,
+};
+
+use crate::serve::{Call, Reply};
+
+/// The webhook that the path names; 404 when it is unknown or deleted.
+pub(super) async fn find<B>(app: &App, call: &Call<B>) -> Result<Webhook> {
+    let id: WebhookId = call.id("webhook", "webhook")?;
+    app.store().await.webhook(call.caller.tenant(), id).await?.ok_or_else(|| unknown(id))
+}
+
+pub(super) fn unknown(id: WebhookId) -> Error {
+    Error::not_found("webhook", &id.to_string())
+}
+
+/// A webhook with its tag; with its secret where that has just been made.
+pub(super) fn reply(status: u16, webhook: &Webhook, secret: Option<&str>) -> Reply {
+    let object = webhook.to_object(secret, SystemClock.epoch_millis());
+    Reply::json(status, object).with_header("etag", etag(webhook))
+}
+
+fn etag(webhook: &Webhook) -> String {
+    format!("\"v{}\"", webhook.version)
+}
+
+/// 412 where `If-Match` names none of the tags that the webhook has.
+pub(super) fn precondition<B>(call: &Call<B>, webhook: &Webhook) -> Result<()> {
+    let Some(wanted) = call.header("if-match") else { return Ok(()) };
+    let current = etag(webhook);
+    if wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current) {
+        return Ok(());
+    }
+    let shown: String = wanted.chars().take(60).collect();
+    let message = format!(
+        "If-Match is {shown}, but the webhook is at {current}. Read it again, and send the change on top of that."
+    );
+    Err(Error::new(Code::PreconditionFailed, message).with_param("If-Match"))
+}

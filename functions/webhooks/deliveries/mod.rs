@@ -1,0 +1,4 @@
+//! `/v1/webhooks/{webhook}/deliveries`.
+
+pub mod list;
+pub mod redeliver;
