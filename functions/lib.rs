@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod conversations;
 pub mod fallback;
+pub mod marketplace;
 pub mod openai;
 pub mod personas;
 pub mod pipelines;
@@ -98,6 +99,8 @@ pub const ROUTES: &[&Route] = &[
     &personas::refine::ROUTE,
     &personas::import::ROUTE,
     &personas::export::ROUTE,
+    &personas::publish::ROUTE,
+    &personas::unpublish::ROUTE,
     &runs::list::ROUTE,
     &runs::get::ROUTE,
     &runs::events::ROUTE,
@@ -107,6 +110,10 @@ pub const ROUTES: &[&Route] = &[
     &workspace::get::ROUTE,
     &pipelines::list::ROUTE,
     &pipelines::get::ROUTE,
+    &marketplace::list::ROUTE,
+    &marketplace::get::ROUTE,
+    &marketplace::install::ROUTE,
+    &marketplace::delete::ROUTE,
     &conversations::create::ROUTE,
     &conversations::list::ROUTE,
     &conversations::get::ROUTE,

@@ -15,6 +15,8 @@ pub enum Setting {
     RunsTable,
     /// Table of conversations.
     ConversationsTable,
+    /// Table of public listings.
+    MarketplaceTable,
     /// URL of the queue of steps.
     StepsQueueUrl,
     /// Name of the secret with the model providers.
@@ -30,6 +32,7 @@ impl Setting {
         Self::PersonasTable,
         Self::RunsTable,
         Self::ConversationsTable,
+        Self::MarketplaceTable,
         Self::StepsQueueUrl,
         Self::ProvidersSecret,
         Self::SigningSecret,
@@ -42,6 +45,7 @@ impl Setting {
             Self::PersonasTable => "PERSONAS_TABLE",
             Self::RunsTable => "RUNS_TABLE",
             Self::ConversationsTable => "CONVERSATIONS_TABLE",
+            Self::MarketplaceTable => "MARKETPLACE_TABLE",
             Self::StepsQueueUrl => "STEPS_QUEUE_URL",
             Self::ProvidersSecret => "PROVIDERS_SECRET",
             Self::SigningSecret => "SIGNING_SECRET",

@@ -148,6 +148,8 @@ kinds! {
     RequestKind, RequestId, "req_", "One API request.";
     ConversationKind, ConversationId, "conv_", "A conversation.";
     MessageKind, MessageId, "msg_", "A message of a conversation.";
+    ListingKind, ListingId, "lst_", "A public listing of the marketplace.";
+    RevisionKind, RevisionId, "rev_", "One writing of a listing's snapshot or of its places on the shelves; never shown.";
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! As the API's paths.
 mod conversations;
+mod marketplace;
 mod openai;
 mod personas;
 mod pipelines;

@@ -21,13 +21,13 @@ pub const ROUTE: Route = Route {
     body: None,
     answers: &[(200, Form::Object("deletion"))],
     errors: &[Code::PreconditionFailed],
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable],
+    settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::MarketplaceTable],
 };
 
 /// An edit in between is met this often.
 const TRIES: u32 = 12;
 
-/// Deletes the persona with all its versions; a second call is 404, and goes on where a first one was cut off.
+/// Deletes the persona with all its versions and its listing; a second call is 404, and goes on where a first one was cut off.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let (name, tenant) = (call.path("persona"), call.caller.tenant());
     let store = app.store().await;
@@ -38,13 +38,13 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
                 if let Ok(id) = name.parse()
                     && store.persona(tenant, id, None).await?.is_none()
                 {
-                    store.delete_rest(tenant, id).await?;
+                    store.delete_rest(tenant, call.caller.mode, id).await?;
                 }
                 return Err(error);
             }
         };
         editing::precondition(&call, &entry)?;
-        if store.delete_persona(tenant, &entry).await? {
+        if store.delete_persona(tenant, call.caller.mode, &entry).await? {
             return Ok(Reply::json(
                 200,
                 serde_json::json!({"id": entry.id, "object": "persona", "deleted": true}),
