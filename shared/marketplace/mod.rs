@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-pub use publish::{Published, gate, publish};
+pub use publish::{Published, publish};
 pub use search::{Search, Sort};
 
 /// Characters of a title, at most.

@@ -109,7 +109,7 @@ fn public(persona: &PersonaEntry) -> Result<()> {
 
 /// Everything that a listing says, each text with its pointer.
 #[derive(Debug)]
-pub struct Texts(Vec<(String, String)>);
+struct Texts(Vec<(String, String)>);
 
 /// Lists of what a persona does not do or say. They name harm in order to refuse it.
 const REFUSALS: [&str; 4] =
@@ -165,7 +165,7 @@ fn collect(pointer: &str, value: &Value, texts: &mut Vec<(String, String)>) {
 
 /// What a creation asks of its intent is asked here of everything that would be shown: the policy's rules, then the
 /// provider's moderation where one is configured. Its outage stops nothing, as there; the rules have spoken.
-pub async fn gate(app: &App, mode: Mode, texts: &Texts) -> Result<()> {
+async fn gate(app: &App, mode: Mode, texts: &Texts) -> Result<()> {
     texts.by_rules()?;
     let models = app.models(mode).await?;
     if !models.offers(Role::Moderate) {

@@ -3,7 +3,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Workspace, send};
 
-use super::{PATH, found, listed, public, rare, text};
+use super::{PATH, found, listed, rare, text};
 
 /// Listings of one workspace, by title, summary and language.
 async fn shelf(owner: &Workspace, listings: &[(&str, &str, &str)], tag: &str) -> Vec<String> {
@@ -35,7 +35,7 @@ async fn all_words_must_match_wherever_they_stand_and_titles_come_first() {
         "Sea",
     )
     .await;
-    let find = |q: String| async { found(&owner, &[("q", q.as_str())]).await };
+    let find = async |q: String| found(&owner, &[("q", q.as_str())]).await;
     assert_eq!(find(word.to_uppercase()).await, [ids[2].clone(), ids[1].clone(), ids[0].clone()]);
     assert_eq!(find(format!("lighthouse, {word}!")).await, [ids[1].clone(), ids[0].clone()]);
     assert_eq!(find(format!("sea soup {word}")).await, [ids[2].clone()]);
