@@ -79,7 +79,8 @@ fn operation(route: &Route) -> Value {
             "image/png" => (media, json!({})),
             _ => (media, json!({"schema": schema})),
         });
-        made["requestBody"] = json!({"required": !schemas::is_optional(body), "content": content.collect::<Map<_, _>>()});
+        made["requestBody"] =
+            json!({"required": !schemas::is_optional(body), "content": content.collect::<Map<_, _>>()});
     }
     made["responses"] = responses(route).into();
     made

@@ -333,9 +333,9 @@ pub(crate) mod tests {
     fn document() -> Value {
         let mut document = json!({
             "id": "psn_1", "slug": "nermin", "version": 3, "workspace_id": "ws_secret", "language": "en",
-            "intent": "the brief", "custom_fields": {"mine": 1}, "metadata": {"mine": "2"},
+            "intent": "a quartz brief", "custom_fields": {"mine": 1}, "metadata": {"mine": "2"},
             "lineage": {"run_id": "run_secret", "seed": 77, "digest": "d", "fingerprint": {"words": 1}, "simulated": true},
-            "consistency": {"score": 1, "checks": [{"name": "brief", "passed": true, "detail": "the brief says so"}]},
+            "consistency": {"score": 1, "checks": [{"name": "brief", "passed": true, "detail": "it says a quartz brief"}]},
         });
         for (layer, value) in layers_for_tests().as_object().unwrap() {
             document[layer.as_str()] = value.clone();
@@ -352,7 +352,7 @@ pub(crate) mod tests {
         let keys: Vec<&String> = told.as_object().unwrap().keys().collect();
         assert_eq!(keys.len(), 11, "{keys:?}");
         let text = serde_json::to_string(&snapshot).unwrap() + &told.to_string();
-        for private in ["the brief", "secret", "psn_1", "mine", "77"] {
+        for private in ["quartz", "secret", "psn_1", "mine", "77"] {
             assert!(!text.contains(private), "{private}");
         }
         assert_eq!(told["soul"], layers_for_tests()["soul"]);

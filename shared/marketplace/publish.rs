@@ -167,7 +167,10 @@ fn collect(pointer: &str, value: &Value, texts: &mut Vec<(String, String)>) {
 /// provider's moderation where one is configured. Its outage stops nothing, as there; the rules have spoken.
 async fn gate(app: &App, mode: Mode, texts: &Texts) -> Result<()> {
     texts.by_rules()?;
-    let models = app.models(mode).await?;
+    by_provider(app.models(mode).await?, texts).await
+}
+
+async fn by_provider(models: &dyn Source, texts: &Texts) -> Result<()> {
     if !models.offers(Role::Moderate) {
         return Ok(());
     }
@@ -201,10 +204,63 @@ fn blocked(text: &str, pointer: &str, opinions: &Opinions<'_>) -> Option<Error> 
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use async_trait::async_trait;
     use serde_json::json;
 
     use super::*;
-    use crate::{error::Code, persona::layers_for_tests};
+    use crate::{
+        Usd,
+        error::Code,
+        persona::layers_for_tests,
+        provider::{Answer, Ask, ModerationVerdict, Purse, Unanswered},
+    };
+
+    /// A provider that flags one word, or is down.
+    struct Moderator {
+        word: Option<&'static str>,
+    }
+
+    fn down() -> Unanswered {
+        let error = Box::new(Error::new(Code::ProviderUnavailable, "down"));
+        Unanswered { error, diverged: false, cost: Usd::ZERO, exchanges: Vec::new() }
+    }
+
+    #[async_trait]
+    impl Source for Moderator {
+        fn offers(&self, role: Role) -> bool {
+            role == Role::Moderate
+        }
+
+        async fn answer(&self, _: Ask<'_>) -> Result<Answer, Unanswered> {
+            Err(down())
+        }
+
+        async fn embed(&self, _: &[String], _: &dyn Purse) -> Result<Answer<Vec<Vec<f32>>>, Unanswered> {
+            Err(down())
+        }
+
+        async fn moderate(&self, text: &str, _: &dyn Purse) -> Result<Answer<ModerationVerdict>, Unanswered> {
+            let word = self.word.ok_or_else(down)?;
+            let flagged = if text.contains(word) { vec!["hate/threatening".to_owned()] } else { Vec::new() };
+            Ok(Answer {
+                content: ModerationVerdict { flagged },
+                provider: "small".to_owned(),
+                model: "m".to_owned(),
+                cost: Usd::ZERO,
+                exchanges: Vec::new(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_provider_flags_is_blocked_in_its_part_and_its_outage_stops_nothing() {
+        let layers = layers_for_tests();
+        let texts = Texts::of("A bookseller", "The zorblat of the quay", &[], &layers);
+        let error = by_provider(&Moderator { word: Some("zorblat") }, &texts).await.unwrap_err();
+        assert_eq!((error.code, error.details[0].pointer.as_str()), (Code::IntentBlocked, "/summary"));
+        assert!(by_provider(&Moderator { word: Some("blatzor") }, &texts).await.is_ok());
+        assert!(by_provider(&Moderator { word: None }, &texts).await.is_ok());
+    }
 
     #[test]
     fn harm_is_named_where_it_stands_and_a_refusal_of_it_is_none() {

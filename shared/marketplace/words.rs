@@ -46,7 +46,7 @@ pub struct Word {
     pub text: String,
     /// What it says about the listing, 1 to 255: BM25's measure of term frequency over title, tags and summary.
     pub impact: u8,
-    /// Whether the language has it in every other sentence, and the listing has it in its summary alone. Such a word is
+    /// Whether the language has it in every other sentence, and the listing does not have it in its title. Such a word is
     /// known of the listing but leads to it by no shelf of its own.
     pub common: bool,
 }
@@ -68,7 +68,7 @@ pub fn of_listing(title: &str, tags: &[String], summary: &str, language: &str) -
         }
     };
     read(title, TITLE, true);
-    read(&tags.join("\n"), TAGS, true);
+    read(&tags.join("\n"), TAGS, false);
     read(summary, SUMMARY, false);
     let common = drift::common_words(language);
     let word = |(text, (sum, lifted)): (String, (f64, bool))| Word {

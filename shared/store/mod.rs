@@ -261,7 +261,8 @@ impl Store {
                 let batch = self.client.batch_write_item().set_request_items(Some(left));
                 left = batch.send().await.map_err(storage)?.unprocessed_items.unwrap_or_default();
                 if !left.is_empty() {
-                    let pause = pauses.next().ok_or_else(|| Error::internal("writes were left over too often"))?;
+                    let pause =
+                        pauses.next().ok_or_else(|| Error::internal("writes were left over too often"))?;
                     tokio::time::sleep(pause).await;
                 }
             }

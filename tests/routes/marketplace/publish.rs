@@ -148,7 +148,7 @@ async fn an_edit_and_a_publication_at_once_are_both_kept() {
     assert_eq!(published.status, 201, "{}", published.text);
     let now = owner.get(&path).await.json();
     assert_eq!(now["published_at"], published.json()["updated_at"]);
-    assert_eq!(now["metadata"].as_object().unwrap().len(), 5);
+    assert_eq!((0..5).filter(|n| now["metadata"][format!("n{n}")] == "x").count(), 5, "{now}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ async fn shelf(owner: &Workspace, listings: &[(&str, &str, &str)], tag: &str) ->
     for (title, summary, language) in listings {
         let card = json!({
             "spec": "chara_card_v2", "spec_version": "2.0",
-            "data": {"name": "Ada Quill", "description": "A printer", "first_mes": "Good evening."},
+            "data": {"name": title, "description": summary, "first_mes": summary},
         });
         let path = format!("/v1/personas/import?visibility=public&language={language}");
         let persona = owner.post(&path, &card).await;
