@@ -44,7 +44,7 @@ use crate::{
         anything,
     },
     run::{
-        PipelineRef, ReplayMode, Run, RunKind, RunStatus, StepState, StepStatus,
+        PipelineRef, Run, RunKind, RunStatus, StepState, StepStatus,
         events::{Event, EventBody},
     },
     store::{
@@ -772,6 +772,7 @@ impl Turn {
 
     /// Counts what a step exchanged.
     fn settle(&mut self, step: &str, status: StepStatus, exchanges: &[Exchange]) {
+        let cached = self.run.is_exact_replay();
         let state = self.run.steps.entry(step.to_owned()).or_insert_with(|| {
             let needs = if step == "drift" { vec!["reply".to_owned()] } else { Vec::new() };
             StepState { attempt: 1, waiting: 0, ..StepState::pending(needs) }
@@ -784,7 +785,7 @@ impl Turn {
         state.tokens_out = exchanges.iter().map(|exchange| exchange.usage.output).sum();
         state.cost = exchanges.iter().map(|exchange| exchange.cost).sum();
         state.latency_ms = exchanges.iter().map(|exchange| exchange.latency_ms).sum();
-        state.cached = self.run.replay.as_ref().is_some_and(|replay| replay.mode == ReplayMode::Exact);
+        state.cached = cached;
         self.run.tokens_in += state.tokens_in;
         self.run.tokens_out += state.tokens_out;
         self.run.cost += state.cost;

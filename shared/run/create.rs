@@ -182,6 +182,8 @@ impl RefinePersona {
             );
             problems.push(Detail::new("/instruction", message));
         }
+        problems.extend(unfit_seed(self.seed, "/seed"));
+        problems.extend(unfit_budget(self.budget_usd, "/budget_usd"));
         Error::invalid_all(problems)
     }
 }

@@ -29,7 +29,8 @@ use tokio::{
 
 /// How many characters of an answer go out at once.
 const PIECE: usize = 24;
-/// What the opinion on a reply is asked for as. This judge has nothing against any.
+/// What the opinion on a reply is asked for as. This judge has nothing against any, unless the message says otherwise:
+/// `[[judge:role_broken]]`, `[[judge:contradiction]]`, `[[judge:invented]]` (a quote that stands nowhere), `[[judge:garbled]]`.
 const JUDGE: &str = "opinion";
 
 /// What the server does instead of answering.
@@ -155,9 +156,10 @@ impl Provider {
         locked(&self.0.scripts).insert(seed, script);
     }
 
-    /// What was sold to runs with this seed.
+    /// What was sold to runs with this seed, short of what judges were asked.
     pub fn sold(&self, seed: u64) -> Vec<Sold> {
-        locked(&self.0.log).iter().filter(|call| call.seed == seed).cloned().collect()
+        let log = locked(&self.0.log);
+        log.iter().filter(|call| call.seed == seed && call.vendor != "judge").cloned().collect()
     }
 
     async fn serve(&self, stream: TcpStream) -> io::Result<()> {
@@ -207,7 +209,7 @@ impl Provider {
         let judges = step == JUDGE;
         let pieces = pieces_asked_for(body).filter(|_| !judges);
         if judges {
-            completion.text = json!({"role_broken": "", "contradictions": [], "coherence": 4.5}).to_string();
+            completion.text = opinion(body);
         }
         if let Some(count) = pieces {
             completion.text = "x".repeat(count * PIECE);
@@ -302,6 +304,25 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<(S
 fn pieces_asked_for(body: &Value) -> Option<usize> {
     let last = body["messages"].as_array()?.last()?["content"].as_str()?;
     last.split_once("[[chunks:")?.1.split_once("]]")?.0.parse().ok()
+}
+
+/// What the judge says of the reply that it is shown.
+fn opinion(body: &Value) -> String {
+    let asked = body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str());
+    let asked = asked.unwrap_or_default();
+    let between = |from: &str, to: &str| {
+        asked.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map_or("", |(text, _)| text)
+    };
+    let quote: String = between("The reply: ", "\n\nThree questions").chars().take(40).collect();
+    let line = between("each after its address:\n", " ").trim();
+    let (role_broken, contradictions, coherence) = match between("[[judge:", "]]") {
+        "role_broken" => (quote.as_str(), json!([]), 2.5),
+        "contradiction" => ("", json!([{"line": line, "quote": quote}]), 3.5),
+        "invented" => ("I am a large language model", json!([{"line": "/soul/nothing", "quote": quote}]), 4.0),
+        "garbled" => return "I would rather not say.".to_owned(),
+        _ => ("", json!([]), 4.5),
+    };
+    json!({"role_broken": role_broken, "contradictions": contradictions, "coherence": coherence}).to_string()
 }
 
 /// A page of results in SearXNG's form; it tries to give orders, as pages do.

@@ -20,7 +20,7 @@ use crate::{
         Answer, Ask, Asked, CompletionRequest, Exchange, Purse, Recording, Role, Router, Source, Speaker,
         ToolCall, Unanswered, config::Kind,
     },
-    run::{Overrides, Replay, ReplayMode, Run},
+    run::{Overrides, Replay, Run},
     store::runs::{EventLog, RunData},
 };
 
@@ -142,7 +142,8 @@ fn not_kept(of: &Run) -> Error {
 
 /// Whether the replay came to what the run that it repeats had come to.
 pub(super) fn compare(run: &mut Run) {
-    if let Some(replay) = run.replay.as_mut().filter(|replay| replay.mode == ReplayMode::Exact) {
+    let exact = run.is_exact_replay();
+    if let Some(replay) = run.replay.as_mut().filter(|_| exact) {
         replay.matches = Some(replay.expected_digest == run.output_digest);
     }
 }
@@ -173,7 +174,7 @@ pub(super) struct Recorded {
 
 impl<'a> Answers<'a> {
     pub(super) async fn of(turn: &'a Turn) -> Result<Self> {
-        match turn.run.replay.as_ref().filter(|replay| replay.mode == ReplayMode::Exact) {
+        match turn.run.replay.as_ref().filter(|_| turn.run.is_exact_replay()) {
             None => Ok(Self::Models(turn.app.models(turn.run.mode).await?)),
             Some(replay) => Ok(Self::Recorded(Box::new(Recorded::read(turn, replay.of).await?))),
         }

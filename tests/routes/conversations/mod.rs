@@ -1,5 +1,6 @@
 //! As the API's paths.
 mod injections;
+mod judge;
 mod lifecycle;
 mod long;
 mod messages;

@@ -82,6 +82,20 @@ async fn an_answer_is_kept_also_when_its_caller_leaves() {
     say(&workspace, &conversation, "I am back").await;
 }
 
+#[tokio::test]
+async fn an_answer_is_kept_also_when_its_caller_stops_reading() {
+    let workspace = Workspace::test("team").await;
+    let (_, conversation) = begun(&workspace, json!({})).await;
+    let slow = json!({"message": "[[trigger:slow]] Tell me a long story", "stream": true});
+    let unread =
+        workspace.call(Method::POST, &messages_path(&conversation)).json(&slow).send().await.unwrap();
+    let location = unread.headers()["location"].to_str().unwrap();
+    let run = ended(&workspace, location.trim_start_matches("/v1/runs/"), PATIENCE).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(transcript(&workspace, &conversation).await.len(), 2);
+    drop(unread);
+}
+
 /// A conversation of a live workspace, whose persona the simulated provider made.
 async fn live() -> (Workspace, Value) {
     shared();

@@ -1,10 +1,15 @@
 //! What goes wrong with completions, told in OpenAI's shape.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     Workspace, anonymous, send,
-    support::provider::{Fault, Script, shared},
+    support::{
+        provider::{Fault, Script, shared},
+        runs::ended,
+    },
 };
 
 use super::{
@@ -152,4 +157,39 @@ async fn a_provider_that_breaks_off_ends_the_stream_with_the_error() {
     assert_eq!(next.status, 200, "{}", next.text);
     let spent: &Value = &next.json()["persona"]["cost_usd"];
     assert!(spent.as_f64().unwrap() > 0.0, "{spent}");
+}
+
+#[tokio::test]
+async fn of_two_completions_in_a_conversation_at_once_one_is_told_that_it_is_busy() {
+    let workspace = Workspace::test("team").await;
+    let persona = workspace.persona(BRIEF).await;
+    let conversation = begun(&workspace, &persona).await;
+    let slow = question(&persona["id"], "[[trigger:slow]] Take your time", &json!({"stream": true}));
+    let request = workspace.call(Method::POST, COMPLETIONS).json(&slow);
+    let streaming = request.header(CONVERSATION, conversation["id"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(streaming.status(), 200);
+    let body = question(&persona["id"], "And me?", &json!({}));
+    let second = in_conversation(&workspace, &conversation, &body).await;
+    refused(&second, 409, "conversation.busy");
+    assert!(second.header("retry-after").parse::<u32>().unwrap() >= 1);
+    let text = streaming.text().await.unwrap();
+    assert_eq!(chunks(&text).last(), Some(&Value::Null), "{text}");
+    assert_eq!(in_conversation(&workspace, &conversation, &body).await.status, 200);
+    assert_eq!(transcript(&workspace, &conversation).await.len(), 4);
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_also_when_its_client_stops_reading() {
+    let workspace = Workspace::test("team").await;
+    let persona = workspace.persona(BRIEF).await;
+    let conversation = begun(&workspace, &persona).await;
+    let slow = question(&persona["id"], "[[trigger:slow]] Tell me a long story", &json!({"stream": true}));
+    let request = workspace.call(Method::POST, COMPLETIONS).json(&slow);
+    let unread = request.header(CONVERSATION, conversation["id"].as_str().unwrap()).send().await.unwrap();
+    let location = unread.headers()["location"].to_str().unwrap();
+    let run = ended(&workspace, location.trim_start_matches("/v1/runs/"), Duration::from_secs(30)).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    let kept = transcript(&workspace, &conversation).await;
+    assert!(kept.len() == 2 && kept[0]["role"] == "assistant", "{kept:?}");
+    drop(unread);
 }

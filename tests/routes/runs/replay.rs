@@ -157,6 +157,11 @@ async fn a_turn_whose_replay_is_asked_for_wrongly_is_left_alone() {
     let pointers: Vec<&str> =
         details.as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap()).collect();
     assert_eq!((answer.status.as_u16(), pointers), (400, vec!["/overrides/intent", "/overrides/language"]));
+    for (override_, value) in [("budget_usd", json!(0)), ("seed", json!(-1))] {
+        let body = json!({"mode": "fresh", "overrides": {override_: value}});
+        let told = workspace.post(&path, &body).await.json();
+        assert_eq!(told["error"]["details"][0]["pointer"], format!("/overrides/{override_}"), "{told}");
+    }
     let other = Workspace::test("enterprise").await;
     assert_eq!(other.post(&path, &json!({"mode": "exact"})).await.code(), "resource.not_found");
     let conversation = messages.trim_end_matches("/messages");
