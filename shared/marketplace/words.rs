@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Words that a listing is found by, at most; those that weigh most are kept.
+/// Words that a listing is found by, at most; those that weigh most are kept. Common ones do not count.
 pub const WORDS_MOST: usize = 64;
 /// Words of a query, at most.
 pub const QUERY_WORDS_MOST: usize = 8;
@@ -78,7 +78,11 @@ pub fn of_listing(title: &str, tags: &[String], summary: &str, language: &str) -
     };
     let mut words: Vec<Word> = sums.into_iter().map(word).collect();
     words.sort_by(|a, b| (a.common, b.impact, &a.text).cmp(&(b.common, a.impact, &b.text)));
-    words.truncate(WORDS_MOST);
+    // The common ones stand last; they take no place, so all of them are kept.
+    let kept = words.iter().filter(|word| !word.common).count();
+    if kept > WORDS_MOST {
+        words.drain(WORDS_MOST..kept);
+    }
     words
 }
 
@@ -314,7 +318,7 @@ mod tests {
         #[test]
         fn any_text_is_read_within_the_bounds(text in "\\PC{0,400}") {
             let words = of_listing(&text, &[text.clone()], &text, "tr");
-            prop_assert!(words.len() <= WORDS_MOST);
+            prop_assert!(words.iter().filter(|word| !word.common).count() <= WORDS_MOST);
             prop_assert!(words.iter().all(|word| word.text.chars().count() <= LONGEST));
             if let Ok(asked) = of_query(&text) {
                 prop_assert!(asked.len() <= QUERY_WORDS_MOST);
