@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_listing_with_everything_at_its_bound_has_few_enough_places() {
         let mut full = listing();
-        full.summary = (0..99).map(|n| format!("word{n} ")).collect();
+        full.summary = (0..99).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ");
         full.tags = (0..8).map(|n| format!("tag{n}")).collect();
         assert_eq!(places(&full).len(), 2 * (2 + 2 * 8 + super::super::words::WORDS_MOST));
         assert!(places(&full).iter().all(|place| place.pk.len() + place.sk.len() < 1_024));

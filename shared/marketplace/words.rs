@@ -174,7 +174,7 @@ fn runs(text: &str) -> impl Iterator<Item = Run> {
         match found.last_mut() {
             _ if !is_letter(c) => joined = false,
             Some(run) if joined && (run.blankless == blankless || is_combining_mark(c)) => {
-                run.letters.push(c)
+                run.letters.push(c);
             }
             _ => {
                 found.push(Run { letters: vec![c], blankless });
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_listing_keeps_the_words_that_weigh_most() {
-        let summary: String = (0..90).map(|n| format!("word{n:02} ")).collect();
+        let summary = (0..90).map(|n| format!("word{n:02}")).collect::<Vec<_>>().join(" ");
         let words = of_listing("Quay Warden", &["port".to_owned()], &summary, "en");
         assert_eq!(words.len(), WORDS_MOST);
         assert!(
@@ -317,7 +317,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_within_the_bounds(text in "\\PC{0,400}") {
-            let words = of_listing(&text, &[text.clone()], &text, "tr");
+            let words = of_listing(&text, std::slice::from_ref(&text), &text, "tr");
             prop_assert!(words.iter().filter(|word| !word.common).count() <= WORDS_MOST);
             prop_assert!(words.iter().all(|word| word.text.chars().count() <= LONGEST));
             if let Ok(asked) = of_query(&text) {
