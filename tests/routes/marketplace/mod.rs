@@ -22,7 +22,7 @@ async fn public(workspace: &Workspace, name: &str, summary: &str) -> Value {
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+    value.as_str().expect("a text")
 }
 
 fn path_of(persona: &Value) -> String {
