@@ -5,6 +5,7 @@ pub mod admin;
 pub mod conversations;
 pub mod fallback;
 pub mod keys;
+pub mod marketplace;
 pub mod openai;
 pub mod personas;
 pub mod pipelines;
@@ -102,6 +103,8 @@ pub const ROUTES: &[&Route] = &[
     &personas::refine::ROUTE,
     &personas::import::ROUTE,
     &personas::export::ROUTE,
+    &personas::publish::ROUTE,
+    &personas::unpublish::ROUTE,
     &runs::list::ROUTE,
     &runs::get::ROUTE,
     &runs::events::ROUTE,
@@ -122,6 +125,10 @@ pub const ROUTES: &[&Route] = &[
     &schema::fields::create::ROUTE,
     &schema::fields::list::ROUTE,
     &schema::fields::delete::ROUTE,
+    &marketplace::list::ROUTE,
+    &marketplace::get::ROUTE,
+    &marketplace::install::ROUTE,
+    &marketplace::delete::ROUTE,
     &conversations::create::ROUTE,
     &conversations::list::ROUTE,
     &conversations::get::ROUTE,

@@ -17,6 +17,8 @@ pub enum Setting {
     ConversationsTable,
     /// Table of webhooks, events and deliveries.
     WebhooksTable,
+    /// Table of public listings.
+    MarketplaceTable,
     /// URL of the queue of steps.
     StepsQueueUrl,
     /// URL of the queue of events.
@@ -39,6 +41,7 @@ impl Setting {
         Self::RunsTable,
         Self::ConversationsTable,
         Self::WebhooksTable,
+        Self::MarketplaceTable,
         Self::StepsQueueUrl,
         Self::EventsQueueUrl,
         Self::DeliveriesQueueUrl,
@@ -55,6 +58,7 @@ impl Setting {
             Self::RunsTable => "RUNS_TABLE",
             Self::ConversationsTable => "CONVERSATIONS_TABLE",
             Self::WebhooksTable => "WEBHOOKS_TABLE",
+            Self::MarketplaceTable => "MARKETPLACE_TABLE",
             Self::StepsQueueUrl => "STEPS_QUEUE_URL",
             Self::EventsQueueUrl => "EVENTS_QUEUE_URL",
             Self::DeliveriesQueueUrl => "DELIVERIES_QUEUE_URL",

@@ -156,6 +156,8 @@ kinds! {
     WebhookKind, WebhookId, "whk_", "A webhook: an address that is told of events.";
     EventKind, EventId, "evt_", "An event that webhooks are told of.";
     DeliveryKind, DeliveryId, "dlv_", "The delivery of one event to one webhook.";
+    ListingKind, ListingId, "lst_", "A public listing of the marketplace.";
+    RevisionKind, RevisionId, "rev_", "One writing of a listing's snapshot or of its places on the shelves; never shown.";
 }
 
 #[cfg(test)]

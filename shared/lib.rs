@@ -13,6 +13,7 @@ pub mod drift;
 pub mod error;
 pub mod id;
 pub mod key;
+pub mod marketplace;
 pub mod moderation;
 pub mod money;
 pub mod openai;

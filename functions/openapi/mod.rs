@@ -46,6 +46,7 @@ fn document() -> Value {
             {"name": "runs", "description": "Every generation, tracked and replayable."},
             {"name": "workspace", "description": "The tenant of the key."},
             {"name": "pipelines", "description": "How personas are made, as data."},
+            {"name": "marketplace", "description": "Personas that their workspaces have published, for others to install."},
             {"name": "chat", "description": "Talking with personas, and how far they drift."},
             {"name": "tools", "description": "What personas may use in a conversation."},
             {"name": "openai", "description": "Personas as models, for OpenAI's clients."},
@@ -80,7 +81,8 @@ fn operation(route: &Route) -> Value {
             "image/png" => (media, json!({})),
             _ => (media, json!({"schema": schema})),
         });
-        made["requestBody"] = json!({"required": true, "content": content.collect::<Map<_, _>>()});
+        made["requestBody"] =
+            json!({"required": !schemas::is_optional(body), "content": content.collect::<Map<_, _>>()});
     }
     made["responses"] = responses(route).into();
     made

@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("objects/drift_series.json", include_str!("../../shared/schemas/objects/drift_series.json")),
     ("objects/tool.json", include_str!("../../shared/schemas/objects/tool.json")),
     ("objects/card.json", include_str!("../../shared/schemas/objects/card.json")),
+    ("objects/listing.json", include_str!("../../shared/schemas/objects/listing.json")),
     ("objects/deletion.json", include_str!("../../shared/schemas/objects/deletion.json")),
     ("objects/chat_completion.json", include_str!("../../shared/schemas/objects/chat_completion.json")),
     ("objects/embeddings.json", include_str!("../../shared/schemas/objects/embeddings.json")),
@@ -72,6 +73,11 @@ pub(super) fn reference(name: &str) -> Value {
 /// The title of a schema, which for a request's body is its component's name.
 pub(super) fn name_of(text: &str) -> String {
     parsed(text)["title"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether a body may be left out.
+pub(super) fn is_optional(text: &str) -> bool {
+    parsed(text)["x-optional"] == true
 }
 
 /// The media types that a body is read in.

@@ -10,7 +10,7 @@ use persona::{
         document::{Edit, Moment, changed_keys},
         field::Use,
     },
-    store::personas::{Edited, Edition, PersonaEntry},
+    store::personas::{Edited, Edition, PersonaEntry, Visibility},
     webhook::{self, Event},
 };
 use serde_json::Value;
@@ -37,7 +37,8 @@ pub(crate) async fn edit(app: &App, call: &Call<Value>, how: Edit) -> Result<Rep
         let Some(document) = proposal.applied(&current, moment)? else {
             return Ok(reply(current, &before));
         };
-        let after = PersonaEntry::of(&document, before.created_by)?;
+        let after = before.next(&document)?;
+        stays_public(&before, &after)?;
         let edition = Edition {
             version: after.version,
             created_by: call.caller.key_id,
@@ -62,6 +63,19 @@ pub(crate) async fn edit(app: &App, call: &Call<Value>, how: Edit) -> Result<Rep
             "The persona was edited {TRIES} times while this edit was made. Read it again, and send what is still wanted."
         ),
     ))
+}
+
+/// What is published stays public until it is taken off: an edit that hides the persona must not seem to hide its listing.
+fn stays_public(before: &PersonaEntry, after: &PersonaEntry) -> Result<()> {
+    let Some(publication) = &before.publication else { return Ok(()) };
+    if after.visibility == Visibility::Public {
+        return Ok(());
+    }
+    let message = format!(
+        "The persona is published as {}, so it stays \"public\". POST /v1/personas/{}/unpublish first, then change its visibility.",
+        publication.listing, before.id
+    );
+    Err(Error::invalid("visibility", message))
 }
 
 fn reply(document: Value, entry: &PersonaEntry) -> Reply {

@@ -9,6 +9,8 @@ pub mod get;
 pub mod import;
 pub mod list;
 pub mod patch;
+pub mod publish;
 pub mod refine;
+pub mod unpublish;
 pub mod update;
 pub mod versions;

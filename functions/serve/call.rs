@@ -12,7 +12,7 @@ use persona::{
     run::Origin,
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Route;
 
@@ -210,10 +210,11 @@ fn parse_body<B: DeserializeOwned>(route: &Route, request: &Request) -> Result<B
     let schema = parsed_schema(schema)?;
     let form = BodyForm::of(schema, request.headers())?;
     let bytes: &[u8] = request.body();
-    if bytes.iter().all(u8::is_ascii_whitespace) {
+    let is_empty = bytes.iter().all(u8::is_ascii_whitespace);
+    if is_empty && schema["x-optional"] != true {
         return Err(Error::new(Code::RequestInvalid, "The body is empty. Send an object."));
     }
-    let value = form.read(bytes)?;
+    let value = if is_empty { Value::Object(Map::new()) } else { form.read(bytes)? };
     if schema["x-checked-with"].is_string() {
         // The route tells these problems together with those that it finds beside what is kept.
         return serde_json::from_value(value).map_err(Error::internal);

@@ -38,6 +38,7 @@ def play(emulator, outputs, say):
     other = check_streamed_form(live, say)
     check_conversation(live, say)
     check_openai(live, other, say)
+    check_marketplace(live, Api(base, create_workspace(emulator, outputs, "live")), other, say)
     check_lists(api, persona, say)
     check_editing(api, say)
     check_account(api, say)
@@ -223,6 +224,33 @@ def complete(live, model, message, conversation=None):
     body = {"model": model, "messages": [{"role": "user", "content": message}]}
     headers = {"X-Persona-Conversation-Id": conversation} if conversation else {}
     return expect(live.call("POST", "/v1/openai/chat/completions", body, headers), 200).json()
+
+
+def check_marketplace(live, stranger, other, say):
+    """Two personas published, found by another workspace page by page, installed, and taken off in each way."""
+    path = "/v1/marketplace/personas"
+    for persona in (SLUG, other):
+        expect(live.call("PATCH", f"/v1/personas/{persona}", {"visibility": "public"}), 200)
+    first, second = (expect(live.call("POST", f"/v1/personas/{name}/publish"), 201).json() for name in (SLUG, other))
+    body = {"title": "Keeper of the Light", "tags": ["sea"]}
+    expect(live.call("POST", f"/v1/personas/{SLUG}/publish", body), 200)
+    page = expect(stranger.call("GET", f"{path}?limit=1&sort=newest"), 200).json()
+    rest = expect(stranger.call("GET", f"{path}?limit=1&sort=newest&cursor={page['next_cursor']}"), 200).json()
+    found = expect(stranger.call("GET", f"{path}?q=keeper+light&tag=sea"), 200).json()["data"]
+    ids = [listing["id"] for listing in page["data"] + rest["data"] + found]
+    if ids != [second["id"], first["id"], first["id"]]:
+        raise SmokeError(f"{path} found {ids}, not {second['id']} and {first['id']}")
+    seen = expect(stranger.call("GET", f"{path}/{first['id']}"), 200).json()
+    copy = expect(stranger.call("POST", f"{path}/{first['id']}/install"), 201).json()
+    if copy["soul"] != seen["persona"]["soul"] or copy["lineage"]["forked_from"]["listing_id"] != first["id"]:
+        raise SmokeError(f"the copy of {first['id']} is {copy}")
+    expect(live.call("DELETE", f"{path}/{first['id']}"), 200)
+    expect(stranger.call("GET", f"{path}/{first['id']}"), 404, "resource.not_found")
+    expect(live.call("POST", f"/v1/personas/{other}/unpublish"), 200)
+    last = expect(live.call("POST", f"/v1/personas/{other}/publish"), 201).json()
+    expect(live.call("DELETE", f"/v1/personas/{other}"), 200)
+    expect(stranger.call("GET", f"{path}/{last['id']}"), 404, "resource.not_found")
+    say(f"published {first['id']} and {second['id']}, installed {copy['id']} from another workspace, took both off")
 
 
 def check_lists(api, persona, say):

@@ -13,7 +13,7 @@ use crate::{
     moderation::{self, Opinions},
     persona::{
         Field, Fingerprint, Layer, Layers, digest,
-        document::{self, Moment},
+        document::{self, Beginning, Moment},
         field,
         settings::{self, EXTENSIONS},
     },
@@ -264,26 +264,24 @@ impl Imported {
         moment: Moment<'_>,
     ) -> Result<Value> {
         let consistency = document::checked(&self.layers, &self.language, moment)?;
-        let mut document = json!({
-            "id": id, "object": "persona", "slug": slug, "version": 1, "workspace_id": workspace,
-            "visibility": visibility, "language": self.language, "intent": self.intent,
-        });
-        for (layer, value) in self.layers.to_value().as_object().into_iter().flatten() {
-            document[layer.as_str()] = value.clone();
+        Beginning {
+            id,
+            workspace,
+            slug,
+            visibility,
+            at: moment.at,
+            language: &self.language,
+            intent: &self.intent,
+            layers: &self.layers.to_value(),
+            custom_fields: self.custom_fields.clone(),
+            metadata: self.metadata.clone(),
+            consistency,
+            forked_from: Value::Null,
+            digest: digest::digest(&self.language, &self.layers).into(),
+            fingerprint: json!(Fingerprint::of(&self.layers.voice, &self.language)),
+            simulated: false,
         }
-        document["custom_fields"] = self.custom_fields.clone();
-        document["metadata"] = self.metadata.clone();
-        document["consistency"] = consistency;
-        document["lineage"] = json!({
-            "run_id": null, "pipeline": null, "seed": null, "forked_from": null, "replay_of": null,
-            "digest": digest::digest(&self.language, &self.layers),
-            "fingerprint": Fingerprint::of(&self.layers.voice, &self.language), "simulated": false,
-        });
-        document["created_at"] = moment.at.into();
-        document["updated_at"] = moment.at.into();
-        document["published_at"] = Value::Null;
-        document::fits(&document)?;
-        Ok(document)
+        .document()
     }
 }
 

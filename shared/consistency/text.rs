@@ -5,8 +5,13 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 /// Lower case without diacritics, typographic quotes and runs of whitespace: what people type carelessly
 /// compares equal. Lossy on purpose (`ı` is `i`), so use it where a false difference is the worse mistake.
 pub(crate) fn fold(text: &str) -> String {
+    folded(text, is_combining_mark)
+}
+
+/// The same without the marks that `dropped` tells, where not every mark may go: in Hindi or Thai they are vowels.
+pub(crate) fn folded(text: &str, dropped: fn(char) -> bool) -> String {
     let mut folded = String::with_capacity(text.len());
-    for c in text.nfkd().filter(|c| !is_combining_mark(*c)).nfc() {
+    for c in text.nfkd().filter(|c| !dropped(*c)).nfc() {
         match c {
             'ı' => folded.push('i'),
             'ß' | 'ẞ' => folded.push_str("ss"),
@@ -23,7 +28,7 @@ pub(crate) fn fold(text: &str) -> String {
                     folded.push(' ');
                 }
             }
-            c => folded.extend(c.to_lowercase().filter(|c| !is_combining_mark(*c))),
+            c => folded.extend(c.to_lowercase().filter(|c| !dropped(*c))),
         }
     }
     folded.trim().to_owned()

@@ -66,6 +66,11 @@ pub(super) fn known(code: &str) -> Option<&'static Language> {
     all().get(code)
 }
 
+/// The commonest words of a language, folded; none where no file knows it.
+pub(super) fn common(code: &str) -> &'static [String] {
+    known(code).map_or(&[], |language| &language.common)
+}
+
 /// Neutral assistant prose in a language, or in English.
 pub(super) fn prose(code: &str) -> &'static [String] {
     known(code).or_else(|| known("en")).map_or(&[], |language| &language.prose)

@@ -19,6 +19,11 @@ pub use judge::{Opinion, SCHEMA};
 pub use values::Line;
 pub use yardstick::{Heard, REVISION, Signals, Yardstick};
 
+/// The commonest words of a language, folded; none of most languages.
+pub(crate) fn common_words(code: &str) -> &'static [String] {
+    language::common(code)
+}
+
 /// From here on a reply, or the moving average, is drifting.
 pub const DRIFTING: f64 = 0.5;
 /// From here on a reply is out of character.

@@ -1,14 +1,12 @@
 //! Vectors of a caller's texts. No persona takes part and nothing is kept, so this is no run: the calls are counted
 //! where all calls to models are, in the log.
 
-use async_trait::async_trait;
-
 use crate::{
     app::App,
     error::{Code, Error, Result},
     key::Mode,
     money::Usd,
-    provider::{Purse, Role, Router, config::Kind},
+    provider::{OpenPurse, Role, Router, config::Kind},
 };
 
 /// Models that were trained so that the first part of a vector, brought to length 1, is a vector of the same text.
@@ -56,7 +54,7 @@ pub async fn embed(app: &App, mode: Mode, asked: &Embed) -> Result<Embedded> {
     if !models.candidates(Role::Embed).iter().any(|candidate| candidate.model == asked.model) {
         return Err(unknown(&asked.model, &embedding_models(app, mode).await?));
     }
-    let answer = models.embed_by(&asked.model, &asked.texts, &Open).await?;
+    let answer = models.embed_by(&asked.model, &asked.texts, &OpenPurse).await?;
     let tokens = answer.usage().input;
     let can_be_cut = can_be_cut(models, &asked.model);
     let vectors = answer.content.into_iter().map(|vector| sized(vector, asked, can_be_cut));
@@ -102,20 +100,6 @@ fn sized(mut vector: Vec<f32>, asked: &Embed, can_be_cut: bool) -> Result<Vec<f3
         }
     }
     Ok(vector)
-}
-
-/// Pays without a cap: a call for vectors has no budget of its own.
-struct Open;
-
-#[async_trait]
-impl Purse for Open {
-    async fn reserve(&self, _worst: Usd) -> Result<()> {
-        Ok(())
-    }
-
-    async fn settle(&self, _worst: Usd, _cost: Usd) -> Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     consistency::{self, Facts, Subject, Terms},
     error::{Code, Detail, Error, Result},
+    id::{PersonaId, WorkspaceId},
     key::Mode,
     provider::sandbox,
 };
@@ -282,6 +283,69 @@ impl Proposal {
         next["updated_at"] = moment.at.into();
         fits(&next)?;
         Ok(Some(next))
+    }
+}
+
+/// A persona that no run makes: an import, or a copy from the marketplace.
+#[derive(Debug, Clone)]
+pub struct Beginning<'a> {
+    /// Its identifier.
+    pub id: PersonaId,
+    /// Whose it is.
+    pub workspace: WorkspaceId,
+    /// Its address.
+    pub slug: &'a str,
+    /// Who may see it, as callers write it.
+    pub visibility: &'a Value,
+    /// When it is begun, RFC 3339.
+    pub at: &'a str,
+    /// Language of its texts.
+    pub language: &'a str,
+    /// Its brief.
+    pub intent: &'a str,
+    /// The eight layers by name, valid.
+    pub layers: &'a Value,
+    /// Workspace-defined fields.
+    pub custom_fields: Value,
+    /// The caller's own pairs.
+    pub metadata: Value,
+    /// What [`checked`] found.
+    pub consistency: Value,
+    /// The listing that it is a copy of, or null.
+    pub forked_from: Value,
+    /// Of language and layers.
+    pub digest: Value,
+    /// Of the voice.
+    pub fingerprint: Value,
+    /// Whether the sandbox wrote it.
+    pub simulated: bool,
+}
+
+impl Beginning<'_> {
+    /// The first version.
+    ///
+    /// # Errors
+    /// `request.payload_too_large` where it would not fit the store.
+    pub fn document(self) -> Result<Value> {
+        let mut document = json!({
+            "id": self.id, "object": "persona", "slug": self.slug, "version": 1, "workspace_id": self.workspace,
+            "visibility": self.visibility, "language": self.language, "intent": self.intent,
+        });
+        for (layer, value) in self.layers.as_object().into_iter().flatten() {
+            document[layer.as_str()] = value.clone();
+        }
+        document["custom_fields"] = self.custom_fields;
+        document["metadata"] = self.metadata;
+        document["consistency"] = self.consistency;
+        document["lineage"] = json!({
+            "run_id": null, "pipeline": null, "seed": null, "forked_from": self.forked_from, "replay_of": null,
+            "digest": self.digest, "fingerprint": self.fingerprint, "simulated": self.simulated,
+        });
+        document["created_at"] = self.at.into();
+        document["updated_at"] = self.at.into();
+        document["published_at"] = Value::Null;
+        fits(&document)?;
+        Ok(document)
     }
 }
 

@@ -35,6 +35,21 @@ pub trait Purse: Send + Sync {
     async fn settle(&self, worst: Usd, cost: Usd) -> Result<()>;
 }
 
+/// Pays without a cap: for calls that belong to no run, and so have no budget.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenPurse;
+
+#[async_trait]
+impl Purse for OpenPurse {
+    async fn reserve(&self, _worst: Usd) -> Result<()> {
+        Ok(())
+    }
+
+    async fn settle(&self, _worst: Usd, _cost: Usd) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Listens while an answer is written. An error stops the asking, such as that of a cancelled run.
 #[async_trait]
 pub trait Sink: Send {

@@ -239,7 +239,8 @@ fn paced<T: Send + 'static>(pieces: impl Stream<Item = T> + Send + 'static) -> B
                 piece = pieces.next() => piece,
                 () = &mut gone => None,
             };
-            if !piece.is_some_and(|piece| sender.send(piece).is_ok()) {
+            let Some(piece) = piece else { return };
+            if sender.send(piece).is_err() {
                 return;
             }
         }

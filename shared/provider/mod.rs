@@ -18,7 +18,7 @@ mod tests;
 mod together;
 
 pub use self::{
-    ask::{Answer, Ask, Purse, Sink, Source, Unanswered, Validate, anything},
+    ask::{Answer, Ask, OpenPurse, Purse, Sink, Source, Unanswered, Validate, anything},
     config::Config,
     recording::{Asked, Exchange, Recording},
     router::Router,

@@ -119,7 +119,7 @@ impl Work<'_> {
                 let simulated = |step: &super::StepState| step.provider.as_deref() == Some(sandbox::NAME);
                 lineage["simulated"] =
                     (lineage["simulated"] == true || run.steps.values().any(simulated)).into();
-                let after = PersonaEntry::of(&next, before.created_by)?;
+                let after = before.next(&next)?;
                 let edition = self.edition(&current, &next);
                 let writes = engine.store.edit_writes(&engine.tenant, &before, &after, &edition)?;
                 let told =

@@ -8,6 +8,7 @@ pub mod conversations;
 pub mod fields;
 pub mod idempotency;
 pub mod keys;
+pub mod marketplace;
 pub mod personas;
 pub mod pipelines;
 pub mod runs;
@@ -30,7 +31,8 @@ use aws_sdk_dynamodb::{
     error::{BoxError, ProvideErrorMetadata, SdkError},
     types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest},
 };
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -43,6 +45,11 @@ pub type Item = HashMap<String, AttributeValue>;
 
 /// How many rows a query reads at most to fill one page of a filtered list.
 const SCANNED_AT_MOST: usize = 2_000;
+
+/// Writes of one batch, at most.
+const WRITES_AT_ONCE: usize = 25;
+/// Batches that are on their way at the same time.
+const BATCHES_AT_ONCE: usize = 4;
 
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
@@ -128,6 +135,18 @@ impl Store {
         to: &str,
         most: usize,
     ) -> Result<Vec<T>> {
+        let items = self.items_of_range(table, pk, from, to, most).await?;
+        items.into_iter().map(from_item).collect()
+    }
+
+    async fn items_of_range(
+        &self,
+        table: Setting,
+        pk: &str,
+        from: &str,
+        to: &str,
+        most: usize,
+    ) -> Result<Vec<Item>> {
         let mut items = Vec::new();
         let mut start = None;
         loop {
@@ -145,9 +164,7 @@ impl Store {
                 .send()
                 .await
                 .map_err(storage)?;
-            for item in page.items.unwrap_or_default() {
-                items.push(from_item(item)?);
-            }
+            items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
             if start.is_none() || items.len() >= most {
                 return Ok(items);
@@ -256,6 +273,27 @@ impl Store {
             wanted = answer.unprocessed_keys.unwrap_or_default();
         }
         Ok(items)
+    }
+
+    /// Writes and deletes any number of items, in any order. Safe to repeat.
+    async fn write_all(&self, table: Setting, writes: Vec<WriteRequest>) -> Result<()> {
+        let table = &table.read()?;
+        let chunks = writes.chunks(WRITES_AT_ONCE).map(<[WriteRequest]>::to_vec);
+        let written = chunks.map(|chunk| async move {
+            let mut left = HashMap::from([(table.clone(), chunk)]);
+            let mut pauses = contention().build();
+            while !left.is_empty() {
+                let batch = self.client.batch_write_item().set_request_items(Some(left));
+                left = batch.send().await.map_err(storage)?.unprocessed_items.unwrap_or_default();
+                if !left.is_empty() {
+                    let pause =
+                        pauses.next().ok_or_else(|| Error::internal("writes were left over too often"))?;
+                    tokio::time::sleep(pause).await;
+                }
+            }
+            Ok(())
+        });
+        stream::iter(written).buffer_unordered(BATCHES_AT_ONCE).try_collect().await
     }
 
     /// Deletes every item of a partition. Safe to repeat.

@@ -1,24 +1,26 @@
 //! Personas at rest: the current document, its versions, its slug, its list entry.
 
 use aws_sdk_dynamodb::types::{
-    ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Page, Refused, Store,
+    Item, Page, Refused, Store,
     conversations::latest_message_keys,
     fields::use_writes,
     number, primary_key,
     runs::{delete, put},
-    text, to_item,
+    text, to_attribute, to_item,
 };
 use crate::{
     config::Setting,
     conversation::Message,
     error::{Error, Result},
     id::{ConversationId, KeyId, PersonaId, RunId},
+    key::Mode,
+    marketplace::Publication,
     persona::{Layer, field::Use, settings::EXTENSIONS},
     run::Run,
     tenant::Tenant,
@@ -55,14 +57,20 @@ pub struct PersonaEntry {
     pub created_by: KeyId,
     /// Version of the document.
     pub version: u64,
-    /// The document as JSON text, short of nothing.
+    /// The document as JSON text, short of nothing but when it was published.
     pub document: String,
+    /// That it stands in the marketplace. No version of its own: edits keep it, and it is not edited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<Publication>,
 }
 
 impl PersonaEntry {
     /// The document.
     pub fn document(&self) -> Result<Value> {
-        serde_json::from_str(&self.document).map_err(Error::internal)
+        let mut document: Value = serde_json::from_str(&self.document).map_err(Error::internal)?;
+        document["published_at"] =
+            self.publication.as_ref().map(|publication| publication.at.as_str()).into();
+        Ok(document)
     }
 
     /// The entry of a document; what a list needs is read from it.
@@ -80,7 +88,16 @@ impl PersonaEntry {
             created_by,
             version: document["version"].as_u64().unwrap_or(1),
             document: document.to_string(),
+            publication: None,
         })
+    }
+
+    /// The entry of the next version.
+    ///
+    /// # Errors
+    /// `internal.error` if the document is no persona's.
+    pub fn next(&self, document: &Value) -> Result<Self> {
+        Ok(Self { publication: self.publication.clone(), ..Self::of(document, self.created_by)? })
     }
 
     /// The entry as lists show it: without what character cards have brought, which may be large.
@@ -228,6 +245,26 @@ fn version_key(version: u64) -> String {
     format!("V#{version:010}")
 }
 
+/// The condition that a persona is as it was read: of the same version, and published as it was then.
+struct AsRead {
+    condition: &'static str,
+    values: Item,
+}
+
+impl AsRead {
+    fn of(entry: &PersonaEntry) -> Self {
+        let mut values = Item::from([(":before".to_owned(), number(entry.version))]);
+        let condition = match &entry.publication {
+            None => "version = :before AND attribute_not_exists(publication)",
+            Some(publication) => {
+                values.insert(":published".to_owned(), text(publication.revision.to_string()));
+                "version = :before AND publication.revision = :published"
+            }
+        };
+        Self { condition, values }
+    }
+}
+
 /// Takes a slug for the persona that `run` makes; refused when another has it.
 pub(super) fn reserve_slug(tenant: &Tenant, slug: &str, run: &Run) -> Result<TransactWriteItem> {
     slug_put(tenant, slug, run.persona_id)
@@ -315,11 +352,12 @@ impl Store {
         let table = Setting::PersonasTable.read()?;
         let pk = partition(tenant, after.id);
         let editions = editions_partition(tenant, after.id);
+        let as_read = AsRead::of(before);
         let current = Put::builder()
             .table_name(&table)
             .set_item(Some(to_item(&pk, "DOC", after)?))
-            .condition_expression("version = :before")
-            .expression_attribute_values(":before", number(before.version))
+            .condition_expression(as_read.condition)
+            .set_expression_attribute_values(Some(as_read.values))
             .build()
             .map_err(Error::internal)?;
         let mut writes = vec![
@@ -392,7 +430,12 @@ impl Store {
             let place = if super::sort_key(&item) == "DOC" { &mut current } else { &mut wanted };
             *place = Some(super::from_item(item)?);
         }
-        Ok(current.map(|current| (current, wanted)))
+        Ok(current.map(|current: PersonaEntry| {
+            // Whether it is published is the persona's, not a version's.
+            let publication = current.publication.clone();
+            let wanted = wanted.map(|wanted: PersonaEntry| PersonaEntry { publication, ..wanted });
+            (current, wanted)
+        }))
     }
 
     /// A persona by id: one request.
@@ -493,22 +536,55 @@ impl Store {
         self.page(Setting::PersonasTable, &list_partition(tenant), after, limit, keep).await
     }
 
-    /// Deletes a persona as it was read: document, list entry, slug and its hold on custom fields at once, with the event of
-    /// it, then its versions, however many.
+    /// The writes that put a publication beside the persona, in its document's item and in the list's, or take it away.
+    /// The first fails where the persona is not as it was read.
+    pub(super) fn publication_writes(
+        &self,
+        tenant: &Tenant,
+        persona: &PersonaEntry,
+        publication: Option<&Publication>,
+    ) -> Result<Vec<TransactWriteItem>> {
+        let as_read = AsRead::of(persona);
+        let (pk, id) = (partition(tenant, persona.id), persona.id.to_string());
+        let update = |pk: &str, sk: &str, condition: &str, mut values: Item| {
+            let mut update = Update::builder()
+                .table_name(Setting::PersonasTable.read()?)
+                .set_key(Some(primary_key(pk, sk)))
+                .condition_expression(condition);
+            if let Some(publication) = publication {
+                values.insert(":publication".to_owned(), to_attribute(publication)?);
+                update = update.update_expression("SET publication = :publication");
+            } else {
+                update = update.update_expression("REMOVE publication");
+            }
+            let values = (!values.is_empty()).then_some(values);
+            let update = update.set_expression_attribute_values(values).build().map_err(Error::internal)?;
+            Ok::<_, Error>(TransactWriteItem::builder().update(update).build())
+        };
+        Ok(vec![
+            update(&pk, "DOC", as_read.condition, as_read.values)?,
+            update(&list_partition(tenant), &id, "attribute_exists(pk)", Item::new())?,
+        ])
+    }
+
+    /// Deletes a persona as it was read: document, list entry, slug, listing and its hold on custom fields at once, with the
+    /// event of it, then its versions, however many.
     /// `false` where it has been edited or deleted since. Where the versions are not all deleted, because the process
     /// ends or storage fails, nobody can read what is left, and [`Store::delete_rest`] goes on.
     pub async fn delete_persona(
         &self,
         tenant: &Tenant,
+        mode: Mode,
         entry: &PersonaEntry,
         told: &webhook::Event,
     ) -> Result<bool> {
         let table = Setting::PersonasTable.read()?;
+        let as_read = AsRead::of(entry);
         let document = Delete::builder()
             .table_name(&table)
             .set_key(Some(primary_key(&partition(tenant, entry.id), "DOC")))
-            .condition_expression("version = :read")
-            .expression_attribute_values(":read", number(entry.version));
+            .condition_expression(as_read.condition)
+            .set_expression_attribute_values(Some(as_read.values));
         let listed = primary_key(&list_partition(tenant), &entry.id.to_string());
         let document_read = entry.document()?;
         let fields = document_read["custom_fields"].as_object().into_iter().flatten();
@@ -519,9 +595,12 @@ impl Store {
         ];
         writes.extend(use_writes(tenant, &Use::released(fields.map(|(name, _)| name)))?);
         writes.extend(self.event_writes(tenant, std::slice::from_ref(told))?);
+        if let Some(publication) = &entry.publication {
+            writes.push(self.listing_delete(mode, publication.listing)?);
+        }
         match self.transact(writes).await {
             Ok(()) => {
-                self.delete_rest(tenant, entry.id).await?;
+                self.delete_rest(tenant, mode, entry.id).await?;
                 Ok(true)
             }
             Err(Refused::Conditions(_)) => Ok(false),
@@ -529,8 +608,10 @@ impl Store {
         }
     }
 
-    /// Deletes what is left of a persona that is gone: versions, their vectors, their records. Safe to repeat.
-    pub async fn delete_rest(&self, tenant: &Tenant, persona: PersonaId) -> Result<()> {
+    /// Deletes what is left of a persona that is gone: its listing's parts, versions, their vectors, their records. Safe
+    /// to repeat.
+    pub async fn delete_rest(&self, tenant: &Tenant, mode: Mode, persona: PersonaId) -> Result<()> {
+        self.forget_listing(tenant, mode, persona).await?;
         self.delete_partition(Setting::PersonasTable, &partition(tenant, persona)).await?;
         self.delete_partition(Setting::PersonasTable, &editions_partition(tenant, persona)).await
     }

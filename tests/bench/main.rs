@@ -1,7 +1,7 @@
 //! `make bench`: the numbers this service promises, measured against a running stack, as a table. A number that is
 //! missed is marked in the table and fails nothing: times depend on the machine.
 //!
-//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift webhooks init]`: see the Makefile.
+//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift marketplace webhooks init]`: see the Makefile.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -16,6 +16,7 @@ mod first_byte;
 mod init;
 mod load;
 mod logs;
+mod marketplace;
 mod requests;
 mod runs;
 mod webhooks;
@@ -62,6 +63,9 @@ async fn main() {
     }
     if wants("webhooks") {
         rows.extend(webhooks::measure().await);
+    }
+    if wants("marketplace") {
+        rows.extend(marketplace::measure().await);
     }
     if wants("init") {
         rows.extend(init::measure().await);

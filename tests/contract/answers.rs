@@ -177,6 +177,27 @@ impl Walk {
     }
 }
 
+impl Walk {
+    /// Every route of the marketplace, from publishing to removal.
+    async fn marketplace(&mut self, persona: &str) {
+        self.take("personas-patch", |walk, route| {
+            walk.call(route, persona).json(&json!({"visibility": "public"}))
+        })
+        .await;
+        let (publish, list) = (format!("{persona}/publish"), "/v1/marketplace/personas".to_owned());
+        let one = format!("{list}/{}", id(&self.plain("personas-publish", publish.clone()).await));
+        let body = json!({"title": "Another title", "tags": ["Slice of life"]});
+        self.posted("personas-publish", publish.clone(), "", &body).await;
+        self.plain("marketplace-list", format!("{list}?q=another&tag=slice+of+life")).await;
+        self.plain("marketplace-get", one.clone()).await;
+        let copy = self.plain("marketplace-install", format!("{one}/install")).await;
+        self.plain("personas-get", format!("/v1/personas/{}", id(&copy))).await;
+        self.plain("marketplace-delete", one).await;
+        self.plain("personas-publish", publish).await;
+        self.plain("personas-unpublish", format!("{persona}/unpublish")).await;
+    }
+}
+
 fn id(object: &Value) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
@@ -241,6 +262,7 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     walk.conversation(&persona).await;
     walk.openai(&persona).await;
     walk.webhooks().await;
+    walk.marketplace(&one).await;
     walk.plain("personas-delete", one).await;
     assert_eq!(walk.given, good_answers());
 }

@@ -3,6 +3,7 @@ mod conversations;
 mod idempotency;
 mod keys;
 mod limits;
+mod marketplace;
 mod openai;
 mod personas;
 mod pipelines;

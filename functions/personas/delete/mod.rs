@@ -32,6 +32,7 @@ pub const ROUTE: Route = Route {
         Setting::WorkspacesTable,
         Setting::PersonasTable,
         Setting::WebhooksTable,
+        Setting::MarketplaceTable,
         Setting::EventsQueueUrl,
     ],
 };
@@ -39,7 +40,7 @@ pub const ROUTE: Route = Route {
 /// An edit in between is met this often.
 const TRIES: u32 = 12;
 
-/// Deletes the persona with all its versions; a second call is 404, and goes on where a first one was cut off.
+/// Deletes the persona with all its versions and its listing; a second call is 404, and goes on where a first one was cut off.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
     let (name, tenant) = (call.path("persona"), call.caller.tenant());
     let store = app.store().await;
@@ -50,14 +51,14 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
                 if let Ok(id) = name.parse()
                     && store.persona(tenant, id, None).await?.is_none()
                 {
-                    store.delete_rest(tenant, id).await?;
+                    store.delete_rest(tenant, call.caller.mode, id).await?;
                 }
                 return Err(error);
             }
         };
         editing::precondition(&call, &entry)?;
         let told = Event::persona_deleted(&entry, &app.clock().timestamp());
-        if store.delete_persona(tenant, &entry, &told).await? {
+        if store.delete_persona(tenant, call.caller.mode, &entry, &told).await? {
             webhook::announce(&app, tenant, &[told]).await;
             return Ok(Reply::json(
                 200,

@@ -215,7 +215,7 @@ async fn a_purse_that_refuses_ends_the_asking_before_the_call() {
 async fn a_listener_that_stops_ends_the_call_and_the_text_so_far_is_paid() {
     let server = Server::start(vec![Reply::events(fixture!("openai_chat.sse"))]).await;
     let router = impatient(config(&server, "openai", "m", json!({})));
-    let (books, mut ear) = (Books::default(), Ear { stop_at: Some(2), ..Ear::default() });
+    let (books, mut ear) = (Books::default(), Ear { stop_at: Some(1), ..Ear::default() });
     let unanswered = ask(&router, &books, &mut ear).await.unwrap_err();
     assert_eq!(unanswered.error.code, Code::NotFound);
     let ledger = books.ledger();
