@@ -420,6 +420,7 @@ mod tests {
             pipeline: PipelineRef { name: "default".into(), version: 1, digest: String::new() },
             seed: 0,
             budget_micros: None,
+            month: None,
             committed: Usd::ZERO,
             cost: Usd::ZERO,
             tokens_in: 0,
