@@ -50,8 +50,9 @@ $(CLIENTS): tests/clients/python/requirements.txt tests/clients/node/package-loc
 run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FILE", PERSONA_PROVIDER=openai …
 	@$(LOCAL) up $(ARGS)
 
+# One choice of packages throughout: another one would choose other features of dependencies, and build all of it again.
 test: $(TOOLS) $(CLIENTS) ## unit tests, then the black-box tests against a stack of their own
-	cargo test -q --workspace --exclude tests --lib
+	cargo test -q --workspace --lib
 	cargo build -q -p functions -p tests --tests --bins
 	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
 	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.5-2.5s \
@@ -59,7 +60,7 @@ test: $(TOOLS) $(CLIENTS) ## unit tests, then the black-box tests against a stac
 	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
 
 smoke: $(TOOLS) ## deploy the whole template to an emulator and make personas through it
-	cargo build -q -p functions --bins
+	cargo build -q -p functions -p tests --bins
 	$(VENV)/bin/python infra/deploy/smoke.py target/debug
 
 # What time to the first word is compared with.

@@ -84,6 +84,7 @@ async def execute(options: argparse.Namespace) -> int:
         worker_processes=options.processes or (8 if killing else 0),
         killing=killing,
         visibility=options.visibility,
+        with_tests=not options.release,
     )
 
     async def work() -> int:

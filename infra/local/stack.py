@@ -46,6 +46,7 @@ class Plan:
     worker_processes: int = 0
     killing: Killing | None = None
     visibility: int | None = None
+    with_tests: bool = False
 
 
 @dataclass
@@ -97,7 +98,7 @@ async def running(plan: Plan) -> AsyncIterator[Stack]:
 async def _prepare(plan: Plan) -> tuple[model_file.Model | None, functions.Build]:
     """The model file and the binaries, both at once: one takes the network, the other the processor."""
     note("building the functions (the first time takes a few minutes)")
-    building = asyncio.create_task(functions.build(plan.release))
+    building = asyncio.create_task(functions.build(plan.release, plan.with_tests))
     try:
         if plan.model != "none":
             await model_file.ensure(plan.model)
