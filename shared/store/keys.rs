@@ -275,15 +275,24 @@ impl Store {
         let record = draft.record(&secret, now);
         let ends = millis(now + grace).min(old.ends_millis);
         let mut change = Change::new();
-        change.forget_ended(&self.admission(tenant).await?, millis(now));
+        let admission = self.admission(tenant).await?;
+        change.forget_ended(&admission, millis(now));
+        // Keys in their grace are live, too.
+        if admission.keys.len() - change.remove.len() >= 2 * LIVE_MOST {
+            let message = format!(
+                "The workspace has {} live keys, those in the grace of a rotation included. Revoke one first.",
+                admission.keys.len() - change.remove.len()
+            );
+            return Err(Error::new(Code::RequestInvalid, message));
+        }
         if change.names.iter().any(|(_, id)| *id == old.id.to_string()) {
             return Ok(None);
         }
         change.add(&record)?;
         if grace.is_zero() {
-            change.take(old.id)
+            change.take(old.id);
         } else {
-            change.end(old.id, ends)
+            change.end(old.id, ends);
         }
         let update = self
             .record_update(tenant, old.id)?

@@ -9,7 +9,7 @@ use persona::{
     pipeline,
     store::workspaces::Workspace,
 };
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{etag, reply};
 use crate::{
@@ -46,13 +46,24 @@ pub struct UpdateWorkspace {
     pipeline: Option<String>,
     #[serde(default)]
     api_version: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    monthly_budget_usd: Option<Option<Usd>>,
+    #[serde(default)]
+    monthly_budget_usd: Budget,
 }
 
-/// `null` is something else than nothing.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<Usd>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// What is to become of the monthly budget: `null` is something else than nothing.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(from = "Option<Usd>")]
+enum Budget {
+    #[default]
+    Kept,
+    Lifted,
+    Set(Usd),
+}
+
+impl From<Option<Usd>> for Budget {
+    fn from(given: Option<Usd>) -> Self {
+        given.map_or(Self::Lifted, Self::Set)
+    }
 }
 
 impl UpdateWorkspace {
@@ -67,8 +78,10 @@ impl UpdateWorkspace {
         if let Some(version) = &self.api_version {
             changed.api_version.clone_from(version);
         }
-        if let Some(budget) = self.monthly_budget_usd {
-            changed.monthly_budget_micros = budget.map(Usd::micros);
+        match self.monthly_budget_usd {
+            Budget::Kept => {}
+            Budget::Lifted => changed.monthly_budget_micros = None,
+            Budget::Set(budget) => changed.monthly_budget_micros = Some(budget.micros()),
         }
         changed
     }
