@@ -141,8 +141,9 @@ def fit_to_emulator(plain, streaming):
         source["Properties"]["ScalingConfig"]["MaximumConcurrency"] = AT_ONCE
     yield f"event sources run {AT_ONCE} workers at once by a number, since it cannot compare a parameter's text"
 
-    for statement in resources["Authenticate"]["Properties"]["PolicyDocument"]["Statement"]:
-        del statement["Condition"]
+    for shared in ("Authenticate", "Once", "Account"):
+        for statement in resources[shared]["Properties"]["PolicyDocument"]["Statement"]:
+            del statement["Condition"]
     yield "routes may update every item of the workspaces table, since it does not know dynamodb:LeadingKeys"
 
     for role in (r for r in resources.values() if r["Type"] == "AWS::IAM::Role"):
