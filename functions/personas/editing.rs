@@ -27,7 +27,7 @@ pub(crate) async fn edit(app: &App, call: &Call<Value>, how: Edit) -> Result<Rep
     let (store, tenant) = (app.store().await, call.caller.tenant());
     for tried in 0..TRIES {
         let before = access::find(app, &call.caller, call.path("persona"), None).await?;
-        precondition(call, &before)?;
+        call.precondition("persona", Some(&etag(before.version)))?;
         let current = before.document()?;
         let at = app.clock().timestamp();
         let moment = Moment { at: &at, mode: call.caller.mode };
@@ -94,19 +94,4 @@ pub(crate) fn slug_taken(slug: &str) -> Error {
         format!("Another persona of this workspace has the slug \"{slug}\". Choose another one, or leave slug out."),
     )
     .with_param("slug")
-}
-
-/// 412 where `If-Match` names none of the tags that the persona has.
-pub(crate) fn precondition<B>(call: &Call<B>, entry: &PersonaEntry) -> Result<()> {
-    let Some(wanted) = call.header("if-match") else { return Ok(()) };
-    let current = etag(entry.version);
-    if wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current) {
-        return Ok(());
-    }
-    let shown: String = wanted.chars().take(60).collect();
-    Err(Error::new(
-        Code::PreconditionFailed,
-        format!("If-Match is {shown}, but the persona is at {current}. Read it again, and send the edit on top of that."),
-    )
-    .with_param("If-Match"))
 }

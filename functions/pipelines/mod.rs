@@ -5,10 +5,10 @@ pub mod get;
 pub mod list;
 pub mod update;
 
-use persona::{Error, Result, error::Code, pipeline::Pipeline, store::pipelines::PipelineRow};
+use persona::{Result, pipeline::Pipeline, store::pipelines::PipelineRow};
 use serde_json::{Value, json};
 
-use crate::serve::{Call, Reply};
+use crate::serve::Reply;
 
 /// A pipeline as callers see it.
 fn object(pipeline: &Pipeline) -> Value {
@@ -34,20 +34,4 @@ fn reply(status: u16, object: Value, version: u32) -> Reply {
 
 fn etag(version: u32) -> String {
     format!("\"v{version}\"")
-}
-
-/// 412 where `If-Match` names none of the tags that the pipeline has; one that is not there has none.
-fn precondition<B>(call: &Call<B>, row: Option<&PipelineRow>) -> Result<()> {
-    let Some(wanted) = call.header("if-match") else { return Ok(()) };
-    let current = row.map(|row| etag(row.version));
-    let matches = |tag: &str| current.as_deref().is_some_and(|current| tag == "*" || tag == current);
-    if wanted.split(',').map(str::trim).any(matches) {
-        return Ok(());
-    }
-    let shown: String = wanted.chars().take(60).collect();
-    let now = current.map_or_else(|| "not there".to_owned(), |current| format!("at {current}"));
-    let message = format!(
-        "If-Match is {shown}, but the pipeline is {now}. Read it again, and send the change on top of that."
-    );
-    Err(Error::new(Code::PreconditionFailed, message).with_param("If-Match"))
 }

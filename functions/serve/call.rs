@@ -27,8 +27,6 @@ pub struct Call<B = ()> {
     pub request_id: RequestId,
     /// Where a run that it makes comes from.
     pub origin: Origin,
-    /// Whether an earlier try of the same call may have done something already.
-    pub again: bool,
     /// Query values, known ones only.
     pub query: Query,
     /// Headers as sent.
@@ -54,7 +52,6 @@ impl<B: DeserializeOwned> Call<B> {
             body: parse_body(route, request)?,
             request_id,
             origin: Origin { trace_id: super::trace_id(request), ..Origin::default() },
-            again: false,
             query: Query::parse(route, request)?,
             headers: request.headers().clone(),
             path,
@@ -66,6 +63,21 @@ impl<B> Call<B> {
     /// The value of a path parameter.
     pub fn path(&self, name: &str) -> &str {
         self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// Refuses an `If-Match` that is not the tag of `what` as it is now; `None` where there is no such thing.
+    pub fn precondition(&self, what: &str, current: Option<&str>) -> Result<()> {
+        let Some(wanted) = self.header("if-match") else { return Ok(()) };
+        let matches = |tag: &str| current.is_some_and(|current| tag == "*" || tag == current);
+        if wanted.split(',').map(str::trim).any(matches) {
+            return Ok(());
+        }
+        let shown = shortened(wanted);
+        let now = current.map_or_else(|| "not there".to_owned(), |current| format!("at {current}"));
+        let message = format!(
+            "If-Match is {shown}, but the {what} is {now}. Read it again, and send the change on top of that."
+        );
+        Err(Error::new(Code::PreconditionFailed, message).with_param("If-Match"))
     }
 
     /// A path parameter as an id; what is no id at all is unknown.

@@ -15,7 +15,7 @@ use body::ReplyBody;
 pub use call::{Call, Query};
 use ending::Ending;
 use lambda_http::{Request, RequestExt, service_fn};
-use once::{Claim, Fingerprint};
+use once::Claim;
 pub use paging::Paging;
 use persona::{
     Error, Result,
@@ -23,7 +23,10 @@ use persona::{
     error::Code,
     id::RequestId,
     key::{ApiKey, Caller, WARNING_DAYS},
-    store::admission::{Allowance, Denied},
+    store::{
+        admission::{Allowance, Denied},
+        idempotency::Once,
+    },
 };
 pub use reply::{EventSource, Payload, Reply, as_text};
 use serde::de::DeserializeOwned;
@@ -94,9 +97,7 @@ where
     let answering = async {
         let mut ending = Ending::begin(route);
         let answered = match prepare(app, route, &mut context, request).await {
-            Ok((call, fingerprint)) => {
-                Box::pin(made_once(app, route, handle, &context, call, &fingerprint)).await
-            }
+            Ok((call, once)) => Box::pin(made_once(app, route, handle, &context, call, once)).await,
             Err(error) => Err(error),
         };
         let reply = answered.unwrap_or_else(|error| {
@@ -115,14 +116,14 @@ async fn made_once<B, H, F>(
     handle: &H,
     context: &Context,
     mut call: Call<B>,
-    fingerprint: &Fingerprint,
+    once: Option<Once>,
 ) -> Result<Reply>
 where
     B: DeserializeOwned + Send,
     H: Fn(App, Call<B>) -> F + Sync,
     F: Future<Output = Result<Reply>> + Send,
 {
-    match once::claim(app, route, &mut call, fingerprint).await? {
+    match once::claim(app, route, &mut call, once).await? {
         Claim::None => handle(app.clone(), call).await,
         Claim::Answered(reply) => Ok(reply),
         Claim::Mine(claimed) => {
@@ -137,7 +138,7 @@ async fn prepare<B: DeserializeOwned>(
     route: &'static Route,
     context: &mut Context,
     request: Request,
-) -> Result<(Call<B>, Fingerprint)> {
+) -> Result<(Call<B>, Option<Once>)> {
     let key = bearer(request.headers())?;
     let admitted = app.store().await.admit(&key, app.clock().now()).await;
     let (caller, allowance) = admitted.map_err(|denied| match denied {
@@ -155,7 +156,7 @@ async fn prepare<B: DeserializeOwned>(
     api_version(request.headers())?;
     call::sized(route, &request)?;
     let call = Call::parse(route, caller, context.request_id, &request)?;
-    Ok((call, Fingerprint::of(route, &request)))
+    Ok((call, once::named(route, &request)?))
 }
 
 fn bearer(headers: &http::HeaderMap) -> Result<ApiKey> {

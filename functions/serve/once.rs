@@ -5,6 +5,7 @@
 
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use http::HeaderMap;
+use lambda_http::RequestExt;
 use persona::{
     Error, Result,
     app::App,
@@ -52,19 +53,15 @@ pub(super) async fn claim<B>(
     app: &App,
     route: &Route,
     call: &mut Call<B>,
-    fingerprint: &Fingerprint,
+    once: Option<Once>,
 ) -> Result<Claim> {
-    if route.method != "POST" {
-        return Ok(Claim::None);
-    }
-    let Some(key) = key(&call.headers)? else { return Ok(Claim::None) };
-    let once = Once { key, fingerprint: fingerprint.0.clone() };
+    let Some(once) = once else { return Ok(Claim::None) };
     let tenant = *call.caller.tenant();
     let now = app.clock().epoch_millis();
     let lease = now + if route.streaming { STREAM_MILLIS } else { WHOLE_MILLIS };
     match app.store().await.claim_once(&tenant, &once, now, lease).await? {
-        OnceClaim::Won { run, again } => {
-            (call.origin.run, call.again) = (run, again);
+        OnceClaim::Won(run) => {
+            call.origin.run = run;
             Ok(Claim::Mine(Claimed { app: app.clone(), tenant, once, run }))
         }
         OnceClaim::Answered(run, kept) => Ok(Claim::Answered(told_again(app, tenant, run, *kept))),
@@ -81,22 +78,25 @@ pub(super) async fn claim<B>(
     }
 }
 
-/// What tells one request from another under the same key.
-pub(super) struct Fingerprint(String);
-
-impl Fingerprint {
-    pub(super) fn of(route: &Route, request: &lambda_http::Request) -> Self {
-        use lambda_http::RequestExt;
-        let mut hash = Sha256::new();
-        let path = request.raw_http_path();
-        let path = if path.is_empty() { request.uri().path() } else { path };
-        let query = request.uri().query().unwrap_or_default();
-        for part in [route.method.as_bytes(), path.as_bytes(), query.as_bytes(), request.body().as_ref()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        Self(persona::key::hex(&hash.finalize()))
+/// The key of a call, and what tells its request from another under the same key; only calls that have one are digested.
+pub(super) fn named(route: &Route, request: &lambda_http::Request) -> Result<Option<Once>> {
+    if route.method != "POST" {
+        return Ok(None);
     }
+    Ok(key(request.headers())?.map(|key| Once { key, fingerprint: fingerprint(route, request) }))
+}
+
+/// SHA-256 of method, path, query and body.
+fn fingerprint(route: &Route, request: &lambda_http::Request) -> String {
+    let mut hash = Sha256::new();
+    let path = request.raw_http_path();
+    let path = if path.is_empty() { request.uri().path() } else { path };
+    let query = request.uri().query().unwrap_or_default();
+    for part in [route.method.as_bytes(), path.as_bytes(), query.as_bytes(), request.body().as_ref()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    persona::key::hex(&hash.finalize())
 }
 
 /// 1 to 255 visible ASCII characters.

@@ -66,13 +66,8 @@ pub enum KeptForm {
 /// What came of claiming a key.
 #[derive(Debug)]
 pub enum OnceClaim {
-    /// It is this call's, which makes this run if it makes one; `again` when an earlier try has died, or is to be repeated.
-    Won {
-        /// The run.
-        run: RunId,
-        /// Whether there was an earlier try.
-        again: bool,
-    },
+    /// It is this call's, which makes this run if it makes one.
+    Won(RunId),
     /// It was answered.
     Answered(RunId, Box<Kept>),
     /// The first call goes on.
@@ -86,8 +81,6 @@ struct Record {
     fingerprint: String,
     #[serde(default)]
     run: RunId,
-    #[serde(default)]
-    tries: u32,
     #[serde(default)]
     answer: Option<String>,
     #[serde(default, deserialize_with = "packed")]
@@ -119,7 +112,7 @@ impl Store {
             let answer = self
                 .once_update(tenant, once)?
                 .update_expression(
-                    "SET fingerprint = :fingerprint, lease = :lease, expires_at = :kept, run = if_not_exists(run, :run) ADD tries :one",
+                    "SET fingerprint = :fingerprint, lease = :lease, expires_at = :kept, run = if_not_exists(run, :run)",
                 )
                 .condition_expression(
                     "attribute_not_exists(pk) OR (attribute_not_exists(answer) AND lease < :now AND fingerprint = :fingerprint AND expires_at > :seconds)",
@@ -130,14 +123,13 @@ impl Store {
                 .expression_attribute_values(":seconds", number(now))
                 .expression_attribute_values(":kept", number(now + KEPT_SECONDS))
                 .expression_attribute_values(":run", text(RunId::new().to_string()))
-                .expression_attribute_values(":one", number(1))
                 .return_values(ReturnValue::AllNew)
                 .send()
                 .await;
             let error = match answer {
                 Ok(output) => {
                     let record: Record = from_item(output.attributes.unwrap_or_default())?;
-                    return Ok(OnceClaim::Won { run: record.run, again: record.tries > 1 });
+                    return Ok(OnceClaim::Won(record.run));
                 }
                 Err(error) => error,
             };
@@ -191,7 +183,7 @@ impl Store {
         let update = self
             .once_update(tenant, once)?
             .update_expression(
-                "SET fingerprint = :fingerprint, lease = :free, expires_at = :later REMOVE answer, body, run, tries",
+                "SET fingerprint = :fingerprint, lease = :free, expires_at = :later REMOVE answer, body, run",
             )
             .condition_expression("expires_at = :expired")
             .expression_attribute_values(":fingerprint", text(&once.fingerprint))

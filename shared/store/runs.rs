@@ -812,9 +812,13 @@ impl Store {
                     return Ok(Written::Yes);
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().any(|(at, _)| *at == 0) => {
+                    // What was spent is a condition of the end alone.
+                    if ending.is_none() {
+                        return Ok(Written::Lost);
+                    }
                     match self.spent_since(&tenant, held, before).await? {
-                        Some(now) if ending.is_some() => before = now,
-                        _ => return Ok(Written::Lost),
+                        Some(now) => before = now,
+                        None => return Ok(Written::Lost),
                     }
                 }
                 Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| logged.contains(at)) => {

@@ -56,7 +56,7 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
                 return Err(error);
             }
         };
-        editing::precondition(&call, &entry)?;
+        call.precondition("persona", Some(&editing::etag(entry.version)))?;
         let told = Event::persona_deleted(&entry, &app.clock().timestamp());
         if store.delete_persona(tenant, call.caller.mode, &entry, &told).await? {
             webhook::announce(&app, tenant, &[told]).await;

@@ -43,7 +43,7 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call<RefinePersona>) -> Result<Reply> {
     let stream = call.query.flag("stream")?;
     let persona = access::find(&app, &call.caller, call.path("persona"), None).await?;
-    editing::precondition(&call, &persona)?;
+    call.precondition("persona", Some(&editing::etag(persona.version)))?;
     let started = run::refine(&app, &call.caller, &persona, call.body.clone(), call.origin.clone()).await?;
     if stream {
         return Ok(create::streamed(&app, &call.caller, started));

@@ -6,7 +6,7 @@ use persona::{
 };
 use serde_json::json;
 
-use super::precondition;
+use super::etag;
 use crate::{
     Form, Route,
     serve::{Call, Reply},
@@ -40,7 +40,7 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
     }
     for _ in 0..TRIES {
         let Some(row) = store.pipeline_row(tenant, name).await? else { break };
-        precondition(&call, Some(&row))?;
+        call.precondition("pipeline", Some(&etag(row.version)))?;
         match store.delete_pipeline(tenant, &row).await? {
             Dropped::Yes => {
                 return Ok(Reply::json(200, json!({"id": name, "object": "pipeline", "deleted": true})));

@@ -11,7 +11,7 @@ use persona::{
 };
 use serde_json::Value;
 
-use super::{own_object, precondition, reply};
+use super::{etag, own_object, reply};
 use crate::{
     Form, Route,
     serve::{Call, Reply},
@@ -44,7 +44,8 @@ pub async fn handle(app: App, call: Call<Value>) -> Result<Reply> {
     read(1)?;
     for _ in 0..TRIES {
         let before = store.pipeline_row(tenant, name).await?;
-        precondition(&call, before.as_ref())?;
+        let current = before.as_ref().map(|row| etag(row.version));
+        call.precondition("pipeline", current.as_deref())?;
         if let Some(before) = &before {
             let same = read(before.version)?;
             if same.digest == before.pipeline()?.digest {

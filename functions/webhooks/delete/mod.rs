@@ -32,7 +32,7 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
     for _ in 0..TRIES {
         let read = access::find(&app, &call).await?;
-        access::precondition(&call, &read)?;
+        call.precondition("webhook", Some(&access::etag(&read)))?;
         if app.store().await.delete_webhook(call.caller.tenant(), &read).await? {
             return Ok(Reply::json(200, json!({"id": read.id, "object": "webhook", "deleted": true})));
         }

@@ -38,7 +38,7 @@ pub const ROUTE: Route = Route {
 pub async fn handle(app: App, call: Call<Change>) -> Result<Reply> {
     for _ in 0..TRIES {
         let read = access::find(&app, &call).await?;
-        access::precondition(&call, &read)?;
+        call.precondition("webhook", Some(&access::etag(&read)))?;
         if let Some(changed) = webhook::change(&app, call.caller.tenant(), read, &call.body).await? {
             return Ok(access::reply(200, &changed, None));
         }

@@ -108,7 +108,7 @@ pub async fn handle(app: App, call: Call<UpdateWorkspace>) -> Result<Reply> {
     for _ in 0..TRIES {
         let now = app.clock().now();
         let seen = store.workspace(tenant).await?;
-        precondition(&call, &seen)?;
+        call.precondition("workspace", Some(&etag(&seen)))?;
         let changed = call.body.applied(&seen);
         if changed == seen {
             return Ok(reply(&seen));
@@ -121,16 +121,4 @@ pub async fn handle(app: App, call: Call<UpdateWorkspace>) -> Result<Reply> {
         }
     }
     Err(Error::new(Code::PreconditionFailed, "Others are changing the workspace. Try again in a moment."))
-}
-
-fn precondition(call: &Call<UpdateWorkspace>, workspace: &Workspace) -> Result<()> {
-    let Some(wanted) = call.header("if-match") else { return Ok(()) };
-    let current = etag(workspace);
-    if wanted.split(',').map(str::trim).any(|tag| tag == "*" || tag == current) {
-        return Ok(());
-    }
-    let message = format!(
-        "If-Match is {wanted}, but the workspace is at {current}. Read it, and send the change again."
-    );
-    Err(Error::new(Code::PreconditionFailed, message))
 }
