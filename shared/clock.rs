@@ -14,7 +14,7 @@ pub trait Clock: Send + Sync {
 
     /// Milliseconds since the Unix epoch.
     fn epoch_millis(&self) -> i64 {
-        (self.now().unix_timestamp_nanos() / 1_000_000) as i64
+        millis(self.now())
     }
 
     /// RFC 3339, UTC, milliseconds, as every object carries it.
@@ -37,6 +37,17 @@ impl Clock for SystemClock {
 pub fn timestamp(at: OffsetDateTime) -> String {
     // The format has no component that could fail for a valid date.
     at.to_offset(time::UtcOffset::UTC).format(RFC3339_MILLIS).unwrap_or_default()
+}
+
+/// Milliseconds since the Unix epoch.
+pub const fn millis(at: OffsetDateTime) -> i64 {
+    (at.unix_timestamp_nanos() / 1_000_000) as i64
+}
+
+/// The text form of milliseconds since the Unix epoch; empty beyond what dates can say.
+pub fn timestamp_of(millis: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+    at.map(timestamp).unwrap_or_default()
 }
 
 /// Whole days as a duration.

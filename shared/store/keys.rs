@@ -11,7 +11,7 @@ use super::{
     number, primary_key, text, to_attribute, to_item,
 };
 use crate::{
-    clock::{days, timestamp},
+    clock::{days, millis, timestamp, timestamp_of},
     config::Setting,
     error::{Code, Error, Result},
     id::KeyId,
@@ -59,7 +59,7 @@ impl KeyRecord {
         };
         json!({
             "id": self.id, "object": "key", "name": self.name, "masked": self.masked, "mode": self.mode,
-            "scopes": self.scopes, "status": status, "expires_at": instant(self.ends_millis),
+            "scopes": self.scopes, "status": status, "expires_at": timestamp_of(self.ends_millis),
             "revoked_at": self.revoked_at, "rotated_to": self.rotated_to,
             "created_at": self.created_at, "updated_at": self.updated_at,
         })
@@ -93,15 +93,6 @@ impl KeyDraft {
             updated_at: timestamp(now),
         }
     }
-}
-
-fn millis(at: OffsetDateTime) -> i64 {
-    (at.unix_timestamp_nanos() / 1_000_000) as i64
-}
-
-fn instant(millis: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
-    at.map(timestamp).unwrap_or_default()
 }
 
 fn record_key(id: KeyId) -> String {

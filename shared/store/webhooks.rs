@@ -175,6 +175,9 @@ fn delivery_item(tenant: &Tenant, delivery: &Delivery) -> Result<Item> {
 
 // ── webhooks ──
 
+/// A delivery that may be tried, and that nobody holds.
+const DUE_AND_FREE: &str = "#status = :pending AND #lease < :now AND #next_attempt_millis <= :now";
+
 impl Store {
     /// Writes a new webhook. `false` when the workspace has as many as it may have.
     pub async fn create_webhook(&self, tenant: &Tenant, webhook: &Webhook) -> Result<bool> {
@@ -554,7 +557,7 @@ impl Store {
                 "next_attempt_millis",
                 "attempt",
             ])))
-            .condition_expression("#status = :pending AND #lease < :now AND #next_attempt_millis <= :now")
+            .condition_expression(DUE_AND_FREE)
             // Should this worker die, somebody looks once its time is over.
             .update_expression("SET #lease = :until, active_due = :until ADD #attempt :one")
             .expression_attribute_values(":pending", to_attribute(&DeliveryStatus::Pending)?)
@@ -588,7 +591,7 @@ impl Store {
         let update = self
             .delivery_update(tenant, webhook, id)?
             .set_expression_attribute_names(Some(names(&["status", "lease", "next_attempt_millis", "waits"])))
-            .condition_expression("#status = :pending AND #lease < :now AND #next_attempt_millis <= :now")
+            .condition_expression(DUE_AND_FREE)
             .update_expression("SET #next_attempt_millis = :until, active_due = :due ADD #waits :one")
             .expression_attribute_values(":pending", to_attribute(&DeliveryStatus::Pending)?)
             .expression_attribute_values(":now", number(now_millis))

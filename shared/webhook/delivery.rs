@@ -6,8 +6,11 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{EventType, at_millis};
-use crate::id::{DeliveryId, EventId, WebhookId};
+use super::EventType;
+use crate::{
+    clock::timestamp_of,
+    id::{DeliveryId, EventId, WebhookId},
+};
 
 /// Pauses after each attempt that failed, in seconds.
 const PAUSES: [u64; 10] = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 43_200];
@@ -137,7 +140,7 @@ impl Delivery {
             })
         });
         let next = (self.status == DeliveryStatus::Pending && self.next_attempt_millis > 0)
-            .then(|| at_millis(self.next_attempt_millis));
+            .then(|| timestamp_of(self.next_attempt_millis));
         json!({
             "id": self.id, "object": "delivery", "webhook_id": self.webhook_id, "event_id": self.event_id,
             "event_type": self.event_type, "status": self.status, "attempts": attempts.collect::<Vec<_>>(),

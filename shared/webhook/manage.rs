@@ -88,24 +88,7 @@ impl Change {
 pub async fn create(app: &App, tenant: &Tenant, body: NewWebhook) -> Result<(Webhook, String)> {
     check(&body.url)?;
     let at = app.clock().timestamp();
-    let webhook = Webhook {
-        id: WebhookId::new(),
-        url: body.url,
-        events: body.events,
-        description: body.description,
-        enabled: true,
-        disabled_reason: None,
-        disabled_at: None,
-        secret: 1,
-        previous_secret_until: 0,
-        version: 1,
-        prompt: None,
-        slot_0: 0,
-        slot_1: 0,
-        failing_since: None,
-        created_at: at.clone(),
-        updated_at: at,
-    };
+    let webhook = Webhook::new(body.url, body.events, body.description, at);
     let shown = secret(app.webhooks_key().await?, tenant, &webhook, webhook.secret)?;
     if !app.store().await.create_webhook(tenant, &webhook).await? {
         return Err(Error::new(

@@ -11,7 +11,6 @@ mod work;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 pub use courier::Courier;
 pub use delivery::{Attempt, Delivery, DeliveryStatus};
@@ -20,7 +19,7 @@ pub use manage::{Change, Described, NewWebhook, change, create, redeliver, rotat
 pub use work::{announce, deliver, fan_out, sweep, tell};
 
 use crate::{
-    clock::{days, timestamp},
+    clock::{days, timestamp_of},
     id::WebhookId,
 };
 
@@ -97,8 +96,8 @@ impl Webhook {
         let mut object = json!({
             "id": self.id, "object": "webhook", "url": self.url, "events": self.events,
             "description": self.description, "enabled": self.enabled, "disabled_reason": self.disabled_reason,
-            "disabled_at": self.disabled_at, "failing_since": self.failing_since.map(at_millis),
-            "previous_secret_expires_at": grace.map(at_millis), "created_at": self.created_at,
+            "disabled_at": self.disabled_at, "failing_since": self.failing_since.map(timestamp_of),
+            "previous_secret_expires_at": grace.map(timestamp_of), "created_at": self.created_at,
             "updated_at": self.updated_at,
         });
         if let Some(secret) = secret {
@@ -129,13 +128,13 @@ impl Webhook {
         self.failing_since.is_some_and(|since| now_millis - since >= most)
     }
 
-    #[cfg(test)]
-    pub(crate) fn example() -> Self {
+    /// A new one, which nothing is known of yet.
+    fn new(url: String, events: Vec<EventType>, description: Option<String>, at: String) -> Self {
         Self {
             id: WebhookId::new(),
-            url: "https://example.com/hook".into(),
-            events: vec![EventType::RunCompleted],
-            description: None,
+            url,
+            events,
+            description,
             enabled: true,
             disabled_reason: None,
             disabled_at: None,
@@ -146,16 +145,16 @@ impl Webhook {
             slot_0: 0,
             slot_1: 0,
             failing_since: None,
-            created_at: String::new(),
-            updated_at: String::new(),
+            created_at: at.clone(),
+            updated_at: at,
         }
     }
-}
 
-/// Milliseconds since the epoch as RFC 3339.
-fn at_millis(millis: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
-    at.map(timestamp).unwrap_or_default()
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        let events = vec![EventType::RunCompleted];
+        Self::new("https://example.com/hook".into(), events, None, String::new())
+    }
 }
 
 #[cfg(test)]
