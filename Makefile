@@ -75,7 +75,7 @@ $(LITELLM_PROXY): Makefile
 bench: export CARGO_PROFILE_RELEASE_LTO := off
 bench: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 bench: export LITELLM := $(CURDIR)/$(LITELLM_PROXY)
-bench: $(TOOLS) $(LITELLM_PROXY) ## measure the promised numbers, against an optimised build; BENCH="runs init" measures parts
+bench: $(TOOLS) $(CLIENTS) $(LITELLM_PROXY) ## measure the promised numbers, against an optimised build; BENCH="runs init" measures parts
 	cargo build -q --release -p functions -p bare --bins
 	cargo build -q -p tests --bench bench
 	$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \
