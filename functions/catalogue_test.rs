@@ -17,14 +17,15 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// The gateway gives up on a buffered answer after so many seconds.
 const GATEWAY_SECONDS: u64 = 29;
 
-/// What begins or ends runs: it counts them.
-const RUN_MAKERS: [&str; 7] = [
+/// What begins or ends runs, or makes vectors: it counts them.
+const COUNTERS: [&str; 8] = [
     "personas-create",
     "personas-refine",
     "runs-replay",
     "runs-cancel",
     "messages-create",
     "completions-create",
+    "embeddings-create",
     "worker-steps",
 ];
 
@@ -301,7 +302,7 @@ fn a_function_may_reach_what_its_environment_names_and_nothing_else() {
         let route = ROUTES.iter().find(|route| route.bin == binary);
         if let Some(route) = route {
             let once = (route.method == "POST").then_some("Once");
-            let account = RUN_MAKERS.contains(&binary).then_some("Account");
+            let account = COUNTERS.contains(&binary).then_some("Account");
             let lent: Vec<&str> = ["Authenticate"].into_iter().chain(once).chain(account).collect();
             assert_eq!(shared, lent, "{binary}");
             // Taking a token from the workspace's bucket is all that most routes do to that table.
@@ -309,7 +310,7 @@ fn a_function_may_reach_what_its_environment_names_and_nothing_else() {
                 wanted.remove(&arn(Setting::WorkspacesTable));
             }
         } else {
-            let account = RUN_MAKERS.contains(&binary);
+            let account = COUNTERS.contains(&binary);
             assert_eq!(shared, Vec::from_iter(account.then_some("Account")), "{binary} authenticates nobody");
             if account {
                 wanted.remove(&arn(Setting::WorkspacesTable));

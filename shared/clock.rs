@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 
 const RFC3339_MILLIS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -50,6 +54,11 @@ pub fn timestamp_of(millis: i64) -> String {
     at.map(timestamp).unwrap_or_default()
 }
 
+/// Milliseconds since the Unix epoch of such a text; the epoch itself where it is none.
+pub fn millis_of(text: &str) -> i64 {
+    OffsetDateTime::parse(text, &Rfc3339).map_or(0, millis)
+}
+
 /// Whole days as a duration.
 pub const fn days(count: u64) -> Duration {
     Duration::from_secs(count * 86_400)
@@ -65,5 +74,6 @@ mod tests {
             timestamp(OffsetDateTime::UNIX_EPOCH + Duration::from_millis(1_234)),
             "1970-01-01T00:00:01.234Z"
         );
+        assert_eq!(millis_of(&timestamp_of(1_234)), 1_234);
     }
 }

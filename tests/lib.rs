@@ -41,6 +41,11 @@ impl Answer {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Whether it is this error with this status.
+    pub fn code_is(&self, status: u16, code: &str) -> bool {
+        self.status == status && self.code() == code
+    }
+
     /// How many requests the call took to the store, from `Server-Timing: store;desc="2 requests"`.
     pub fn store_requests(&self) -> u64 {
         let count = self.header("server-timing").chars().filter(char::is_ascii_digit).collect::<String>();
@@ -95,12 +100,16 @@ pub async fn least_requests(call: impl Fn(u64) -> RequestBuilder) -> u64 {
     least
 }
 
-async fn administrate(payload: &Value) -> Value {
-    let url =
-        format!("{}/2015-03-31/functions/admin-create-workspace/invocations", variable("PERSONA_LAMBDA_URL"));
+async fn invoke(function: &str, payload: &Value) -> Value {
+    let url = format!("{}/2015-03-31/functions/{function}/invocations", variable("PERSONA_LAMBDA_URL"));
     let answer = send(client().post(url).json(payload)).await;
     assert!(answer.status.is_success(), "{}", answer.text);
     answer.json()
+}
+
+/// Calls the reaper, which its schedule calls every minute.
+pub async fn reap() {
+    invoke("worker-reaper", &json!({})).await;
 }
 
 impl Workspace {
@@ -115,7 +124,7 @@ impl Workspace {
     }
 
     async fn made(payload: Value) -> Self {
-        let made = administrate(&payload).await;
+        let made = invoke("admin-create-workspace", &payload).await;
         let text =
             |pointer: &str| made.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self { client: client(), id: text("/workspace/id"), key: text("/key/secret") }

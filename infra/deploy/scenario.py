@@ -26,6 +26,8 @@ def play(emulator, outputs, say):
     api = Api(base, create_workspace(emulator, outputs, "test"))
     live = Api(base, create_workspace(emulator, outputs, "live"))
     say("made a workspace in test mode and one in live mode through the administrator's function")
+    # What is spent from here on is counted in its month, too.
+    expect(live.call("PATCH", "/v1/workspace", {"monthly_budget_usd": 100}), 200)
     check_fallback(api)
     say("answered: workspace, unknown path, wrong method, wrong key, preflight")
     lost = lose_first_message(emulator, outputs, api)
@@ -44,7 +46,7 @@ def play(emulator, outputs, say):
     check_account(api, say)
     check_fields(api, say)
     check_pipelines(api, say)
-    check_endings(api, say)
+    check_endings(api, live, say)
     check_webhooks(api, say)
     forge_messages(emulator, outputs)
     path = f"/v1/personas/{persona['id']}"
@@ -310,6 +312,8 @@ def check_account(api, say):
     expect(api.call("GET", "/v1/workspace", key=new["secret"]), 200)
     expect(api.call("DELETE", f"{keys}/{new['id']}"), 200)
     expect(api.call("GET", "/v1/workspace", key=new["secret"]), 401, "auth.invalid_key")
+    # The reaper tells of it: it ends within 14 days.
+    expect(api.call("POST", keys, {"name": "short", "scopes": ["read"], "expires_in_days": 7}), 201)
     page = expect(api.call("GET", f"{keys}?limit=1"), 200).json()
     expect(api.call("GET", f"{keys}?limit=1&cursor={page['next_cursor']}"), 200)
     expect(api.call("PATCH", "/v1/workspace", {"name": "smoked", "monthly_budget_usd": 100}), 200)
@@ -380,7 +384,7 @@ def check_pipelines(api, say):
     say(f"{followed['id']} followed a pipeline of the workspace's own, and was replayed after its deletion")
 
 
-def check_endings(api, say):
+def check_endings(api, live, say):
     """A cancelled run and a failed one each give their slug back."""
     slow = begin(api, {"intent": f"{INTENT} [[trigger:slow]]", "slug": SLUG})
     # Several fields by now: whoever ends the log has to look where it ends.
@@ -392,7 +396,9 @@ def check_endings(api, say):
         raise SmokeError(f"{blocked} failed with {error}")
     again = begin(api, {"intent": INTENT, "slug": SLUG})
     expect(api.call("POST", f"/v1/runs/{again}/cancel"), 200)
-    say(f"cancelled {slow}, blocked {blocked}; their slug is free again")
+    budgeted = begin(live, {"intent": f"{INTENT} [[trigger:slow]]"})
+    expect(live.call("POST", f"/v1/runs/{budgeted}/cancel"), 200)
+    say(f"cancelled {slow} and {budgeted}, blocked {blocked}; their slug is free again")
 
 
 def new_webhook(api, kind):

@@ -1,12 +1,22 @@
-//! Vectors of a caller's texts. No persona takes part and nothing is kept, so this is no run: the calls are counted
-//! where all calls to models are, in the log.
+//! Vectors of a caller's texts. No persona takes part and nothing of them is kept, so this is no run; but it is counted as
+//! runs are, and held to the month's cap: the worst case is set aside before a vendor is asked, and what was not spent is
+//! given back in the transaction that counts.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
 
 use crate::{
     app::App,
     error::{Code, Error, Result},
-    key::Mode,
+    key::{Caller, Mode},
     money::Usd,
-    provider::{OpenPurse, Role, Router, config::Kind},
+    provider::{Purse, Role, Router, config::Kind},
+    run::monthly_cap,
+    store::{
+        Store,
+        usage::{Used, month_of},
+    },
 };
 
 /// Models that were trained so that the first part of a vector, brought to length 1, is a vector of the same text.
@@ -45,21 +55,105 @@ pub async fn embedding_models(app: &App, mode: Mode) -> Result<Vec<String>> {
     Ok(models)
 }
 
-/// Makes the vectors.
+/// Makes the vectors, and counts them: one request to the store, and one more where money is set aside.
 ///
 /// # Errors
-/// 404 for a model that is not configured, 400 for dimensions that it does not have.
-pub async fn embed(app: &App, mode: Mode, asked: &Embed) -> Result<Embedded> {
-    let models = app.models(mode).await?;
+/// 404 for a model that is not configured, 400 for dimensions that it does not have, 402 where the month's cap leaves too
+/// little.
+pub async fn embed(app: &App, caller: &Caller, asked: &Embed) -> Result<Embedded> {
+    let models = app.models(caller.mode).await?;
     if !models.candidates(Role::Embed).iter().any(|candidate| candidate.model == asked.model) {
-        return Err(unknown(&asked.model, &embedding_models(app, mode).await?));
+        return Err(unknown(&asked.model, &embedding_models(app, caller.mode).await?));
     }
-    let answer = models.embed_by(&asked.model, &asked.texts, &OpenPurse).await?;
-    let tokens = answer.usage().input;
+    let at = app.clock().timestamp();
+    let purse = MonthPurse::new(app.store().await, caller, month_of(&at));
+    let answered = models.embed_by(&asked.model, &asked.texts, &purse).await;
+    let (embeddings, usage, cost) = match &answered {
+        Ok(answer) => (1, answer.usage(), answer.cost),
+        Err(unanswered) => (0, unanswered.usage(), unanswered.cost),
+    };
+    let used = Used { embeddings, tokens_in: usage.input, cost, ..Used::default() };
+    purse.close(used, &at).await?;
+    let answer = answered?;
+    let tokens = usage.input;
     let can_be_cut = can_be_cut(models, &asked.model);
     let vectors = answer.content.into_iter().map(|vector| sized(vector, asked, can_be_cut));
     let vectors = vectors.collect::<Result<_>>()?;
     Ok(Embedded { vectors, tokens, cost: answer.cost })
+}
+
+/// Pays out of the workspace's month, as far as its cap allows.
+struct MonthPurse<'a> {
+    store: &'a Store,
+    caller: &'a Caller,
+    month: &'a str,
+    cap: Option<Usd>,
+    money: Mutex<Money>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Money {
+    /// Set aside in the month.
+    aside: Usd,
+    /// Of that, spent, or perhaps spent: what a vendor charged that never answered, nobody knows.
+    used: Usd,
+}
+
+impl<'a> MonthPurse<'a> {
+    fn new(store: &'a Store, caller: &'a Caller, month: &'a str) -> Self {
+        Self { store, caller, month, cap: monthly_cap(caller, None), money: Mutex::default() }
+    }
+
+    fn money(&self) -> MutexGuard<'_, Money> {
+        self.money.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what came of it, and gives back what was set aside and is not needed.
+    async fn close(&self, used: Used, at: &str) -> Result<()> {
+        let Money { aside, used: kept } = *self.money();
+        if used == Used::default() && aside == Usd::ZERO {
+            return Ok(());
+        }
+        // What is perhaps spent stays set aside.
+        let returned = aside - (kept - used.cost);
+        let month = self.cap.map(|_| (self.month, returned));
+        self.store.count_embeddings(self.caller.tenant(), self.caller.key_id, used, month, at).await
+    }
+
+    fn used_up(&self, cap: Usd, committed: Usd, more: Usd) -> Error {
+        Error::new(
+            Code::WorkspaceBudgetExceeded,
+            format!(
+                "The workspace has spent or set aside {} of its {} for {} (UTC); these texts may need {}. Raise monthly_budget_usd, send fewer, or wait for the next month.",
+                committed.dollars(),
+                cap.dollars(),
+                self.month,
+                more.dollars()
+            ),
+        )
+    }
+}
+
+#[async_trait]
+impl Purse for MonthPurse<'_> {
+    async fn reserve(&self, worst: Usd) -> Result<()> {
+        let Some(cap) = self.cap else { return Ok(()) };
+        let Money { aside, used } = *self.money();
+        let more = worst - (aside - used);
+        if more > Usd::ZERO {
+            let set = self.store.set_aside(self.caller.tenant(), self.month, more, cap).await?;
+            set.map_err(|committed| self.used_up(cap, committed, more))?;
+            self.money().aside = aside + more;
+        }
+        self.money().used = used + worst;
+        Ok(())
+    }
+
+    async fn settle(&self, worst: Usd, cost: Usd) -> Result<()> {
+        let mut money = self.money();
+        money.used = money.used - worst + cost;
+        Ok(())
+    }
 }
 
 fn unknown(model: &str, known: &[String]) -> Error {

@@ -8,7 +8,9 @@ use time::OffsetDateTime;
 use super::{
     Page, Refused, Store,
     admission::{self, Admission, KeyOwner, LiveKey},
-    number, primary_key, text, to_attribute, to_item,
+    number, primary_key, reminders,
+    runs::put_new,
+    text, to_attribute, to_item,
 };
 use crate::{
     clock::{days, millis, timestamp, timestamp_of},
@@ -50,6 +52,11 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Whether it admits calls, and nothing has taken its place.
+    pub fn is_in_use(&self, now_millis: i64) -> bool {
+        self.ends_millis > now_millis && self.revoked_at.is_none() && self.rotated_to.is_none()
+    }
+
     /// The object of lists and answers; the key itself is in none of them.
     pub fn to_object(&self, now_millis: i64) -> Value {
         let status = match (&self.revoked_at, self.ends_millis > now_millis) {
@@ -99,7 +106,7 @@ fn record_key(id: KeyId) -> String {
     format!("KEY#{id}")
 }
 
-/// What makes `record` the key of `secret`, short of its admission.
+/// What makes `record` the key of `secret`, short of its admission: whose it is, its record, the reminder of its end.
 pub(super) fn key_writes(
     tenant: &Tenant,
     secret: &ApiKey,
@@ -107,13 +114,12 @@ pub(super) fn key_writes(
 ) -> Result<Vec<TransactWriteItem>> {
     let owner = KeyOwner { workspace_id: tenant.workspace(), key_id: record.id };
     let pk = super::workspaces::partition(tenant);
-    [
-        to_item(&admission::owner_partition(&secret.hash()), "KEY", &owner)?,
-        to_item(&pk, &record_key(record.id), record)?,
-    ]
-    .into_iter()
-    .map(|item| super::runs::put_new(&Setting::WorkspacesTable.read()?, item))
-    .collect()
+    let table = Setting::WorkspacesTable.read()?;
+    Ok(vec![
+        put_new(&table, to_item(&admission::owner_partition(&secret.hash()), "KEY", &owner)?)?,
+        put_new(&table, to_item(&pk, &record_key(record.id), record)?)?,
+        reminders::of_key(tenant, record)?,
+    ])
 }
 
 pub(super) fn live(record: &KeyRecord) -> LiveKey {
@@ -132,7 +138,7 @@ pub(super) fn first_key(
     admission.keys.insert(record.id.to_string(), live(&record));
     let mut writes = key_writes(tenant, secret, &record)?;
     let item = to_item(&admission::partition(tenant), admission::SORT_KEY, &admission)?;
-    writes.push(super::runs::put_new(&Setting::WorkspacesTable.read()?, item)?);
+    writes.push(put_new(&Setting::WorkspacesTable.read()?, item)?);
     Ok((record, writes))
 }
 

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod marketplace;
 pub mod personas;
 pub mod pipelines;
+pub mod reminders;
 pub mod runs;
 pub mod usage;
 pub mod webhooks;

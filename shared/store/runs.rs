@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Usd,
-    clock::Clock,
+    clock::{Clock, millis_of},
     config::Setting,
     error::{Error, Result, StoredError},
     id::RunId,
@@ -362,8 +362,7 @@ pub struct RunData {
 }
 
 fn expiry(at: &str) -> i64 {
-    use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-    OffsetDateTime::parse(at, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp) + RETENTION_DAYS * 86_400
+    millis_of(at) / 1_000 + RETENTION_DAYS * 86_400
 }
 
 fn shard(run: RunId) -> String {

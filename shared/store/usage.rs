@@ -10,14 +10,14 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Item, Refused, Store, from_item, number, primary_key};
+use super::{Item, Refused, Store, from_item, number, primary_key, reminders};
 use crate::{
     Usd,
     clock::timestamp,
     config::Setting,
     error::{Error, Result},
     id::KeyId,
-    run::{Run, RunKind, RunStatus},
+    run::{Run, RunStatus},
     tenant::Tenant,
 };
 
@@ -37,13 +37,18 @@ pub fn month_of(at: &str) -> &str {
     at.get(..7).unwrap_or(at)
 }
 
-/// What ended runs came to.
+/// The kind under which embeddings are counted: they make no run.
+const EMBEDDING: &str = "openai.embedding";
+
+/// What ended runs came to, and what embeddings did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
     /// Runs that ended.
     pub runs: u64,
     /// Of them, those that failed or were cancelled.
     pub unfinished: u64,
+    /// Answered requests for embeddings.
+    pub embeddings: u64,
     /// Prompt tokens.
     pub tokens_in: u64,
     /// Completion tokens.
@@ -57,6 +62,7 @@ impl Used {
         Self {
             runs: 1,
             unfinished: u64::from(status != RunStatus::Completed),
+            embeddings: 0,
             tokens_in: spent.tokens_in,
             tokens_out: spent.tokens_out,
             cost: spent.cost,
@@ -69,6 +75,7 @@ impl Used {
         Self {
             runs: self.runs + other.runs,
             unfinished: self.unfinished + other.unfinished,
+            embeddings: self.embeddings + other.embeddings,
             tokens_in: self.tokens_in + other.tokens_in,
             tokens_out: self.tokens_out + other.tokens_out,
             cost: self.cost + other.cost,
@@ -103,8 +110,8 @@ impl Spent {
 pub struct DayUsage {
     /// `2026-11-27`, UTC.
     pub day: String,
-    /// What was made.
-    pub kind: RunKind,
+    /// What was made: a kind of run, or `openai.embedding`.
+    pub kind: String,
     /// Whose calls.
     pub key: KeyId,
     /// What it came to.
@@ -119,6 +126,8 @@ struct StoredUsage {
     #[serde(default)]
     unfinished: u64,
     #[serde(default)]
+    embeddings: u64,
+    #[serde(default)]
     tokens_in: u64,
     #[serde(default)]
     tokens_out: u64,
@@ -132,11 +141,12 @@ impl StoredUsage {
         let (day, kind, key) = (parts.next()?, parts.next()?, parts.next()?);
         Some(DayUsage {
             day: day.to_owned(),
-            kind: serde_json::from_value(kind.into()).ok()?,
+            kind: kind.to_owned(),
             key: key.parse().ok()?,
             used: Used {
                 runs: self.runs,
                 unfinished: self.unfinished,
+                embeddings: self.embeddings,
                 tokens_in: self.tokens_in,
                 tokens_out: self.tokens_out,
                 cost: self.cost,
@@ -154,23 +164,25 @@ pub struct Month {
     /// That, and what runs that go on may spend.
     #[serde(default, with = "crate::money::micros")]
     pub committed: Usd,
-    /// The largest share of the cap, in percent, that the workspace has been told it has reached.
-    #[serde(default)]
-    pub told: u32,
 }
 
-fn add(tenant: &Tenant, run: &Run, at: &str, used: Used) -> Result<TransactWriteItem> {
+fn add_run(tenant: &Tenant, run: &Run, at: &str, used: Used) -> Result<TransactWriteItem> {
     let kind = serde_json::to_value(run.kind).map_err(Error::internal)?;
-    let (day, kind) = (at.get(..10).unwrap_or(at), kind.as_str().unwrap_or_default().to_owned());
+    add(tenant, kind.as_str().unwrap_or_default(), run.created_by, at, used)
+}
+
+fn add(tenant: &Tenant, kind: &str, key: KeyId, at: &str, used: Used) -> Result<TransactWriteItem> {
+    let day = at.get(..10).unwrap_or(at);
     let shard = rand::rng().random_range(0..SHARDS);
     let update = Update::builder()
         .table_name(Setting::WorkspacesTable.read()?)
-        .set_key(Some(primary_key(&partition(tenant), &format!("{day}#{kind}#{}#{shard}", run.created_by))))
+        .set_key(Some(primary_key(&partition(tenant), &format!("{day}#{kind}#{key}#{shard}"))))
         .update_expression(
-            "ADD runs :runs, unfinished :unfinished, tokens_in :in, tokens_out :out, cost :cost",
+            "ADD runs :runs, unfinished :unfinished, embeddings :embeddings, tokens_in :in, tokens_out :out, cost :cost",
         )
         .expression_attribute_values(":runs", number(used.runs))
         .expression_attribute_values(":unfinished", number(used.unfinished))
+        .expression_attribute_values(":embeddings", number(used.embeddings))
         .expression_attribute_values(":in", number(used.tokens_in))
         .expression_attribute_values(":out", number(used.tokens_out))
         .expression_attribute_values(":cost", number(used.cost.micros()))
@@ -185,6 +197,17 @@ fn month_update(tenant: &Tenant, month: &str) -> Result<aws_sdk_dynamodb::types:
         .set_key(Some(primary_key(&month_partition(tenant), month))))
 }
 
+/// The writes that count in a month with a cap what was spent there of what was set aside, and have somebody look at it.
+fn settled(tenant: &Tenant, month: &str, aside: Usd, spent: Usd, at: &str) -> Result<[TransactWriteItem; 2]> {
+    let update = month_update(tenant, month)?
+        .update_expression("ADD committed :left, spent :spent")
+        .expression_attribute_values(":left", number((spent - aside).micros()))
+        .expression_attribute_values(":spent", number(spent.micros()))
+        .build()
+        .map_err(Error::internal)?;
+    Ok([TransactWriteItem::builder().update(update).build(), reminders::of_month(tenant, month, at)?])
+}
+
 /// The writes that count a run at its end: for the day, and for the month where it has a cap.
 pub(super) fn end_writes(
     tenant: &Tenant,
@@ -193,16 +216,9 @@ pub(super) fn end_writes(
     spent: Spent,
     at: &str,
 ) -> Result<Vec<TransactWriteItem>> {
-    let mut writes = vec![add(tenant, run, at, Used::of_run(status, spent))?];
+    let mut writes = vec![add_run(tenant, run, at, Used::of_run(status, spent))?];
     if let Some(month) = &run.month {
-        let reserved = run.budget().unwrap_or_default();
-        let update = month_update(tenant, month)?
-            .update_expression("ADD committed :left, spent :spent")
-            .expression_attribute_values(":left", number((spent.cost - reserved).micros()))
-            .expression_attribute_values(":spent", number(spent.cost.micros()))
-            .build()
-            .map_err(Error::internal)?;
-        writes.push(TransactWriteItem::builder().update(update).build());
+        writes.extend(settled(tenant, month, run.budget().unwrap_or_default(), spent.cost, at)?);
     }
     Ok(writes)
 }
@@ -216,14 +232,9 @@ pub(super) fn late_writes(
 ) -> Result<Vec<TransactWriteItem>> {
     let used =
         Used { tokens_in: late.tokens_in, tokens_out: late.tokens_out, cost: late.cost, ..Used::default() };
-    let mut writes = vec![add(tenant, run, at, used)?];
+    let mut writes = vec![add_run(tenant, run, at, used)?];
     if let Some(month) = &run.month {
-        let update = month_update(tenant, month)?
-            .update_expression("ADD committed :spent, spent :spent")
-            .expression_attribute_values(":spent", number(late.cost.micros()))
-            .build()
-            .map_err(Error::internal)?;
-        writes.push(TransactWriteItem::builder().update(update).build());
+        writes.extend(settled(tenant, month, Usd::ZERO, late.cost, at)?);
     }
     Ok(writes)
 }
@@ -231,6 +242,10 @@ pub(super) fn late_writes(
 /// Sets a run's budget aside in its month, if the cap allows it.
 pub(super) fn reservation(tenant: &Tenant, run: &Run, cap: Usd) -> Result<Option<TransactWriteItem>> {
     let (Some(month), Some(budget)) = (&run.month, run.budget()) else { return Ok(None) };
+    set_aside(tenant, month, budget, cap).map(Some)
+}
+
+fn set_aside(tenant: &Tenant, month: &str, budget: Usd, cap: Usd) -> Result<TransactWriteItem> {
     let fits = if budget > cap {
         "attribute_exists(never)"
     } else {
@@ -245,7 +260,7 @@ pub(super) fn reservation(tenant: &Tenant, run: &Run, cap: Usd) -> Result<Option
         update = update.expression_attribute_values(":most", number((cap - budget).micros()));
     }
     let update = update.build().map_err(Error::internal)?;
-    Ok(Some(TransactWriteItem::builder().update(update).build()))
+    Ok(TransactWriteItem::builder().update(update).build())
 }
 
 /// What a month has committed, as a failed reservation tells it.
@@ -261,7 +276,7 @@ impl Store {
             self.range(Setting::WorkspacesTable, &partition(tenant), from, &format!("{to}~")).await?;
         let mut days: BTreeMap<(String, String, KeyId), DayUsage> = BTreeMap::new();
         for usage in items.into_iter().filter_map(StoredUsage::day) {
-            let at = (usage.day.clone(), format!("{:?}", usage.kind), usage.key);
+            let at = (usage.day.clone(), usage.kind.clone(), usage.key);
             let used = usage.used;
             days.entry(at).and_modify(|day| day.used = day.used.plus(used)).or_insert(usage);
         }
@@ -272,6 +287,40 @@ impl Store {
     pub async fn month(&self, tenant: &Tenant, month: &str) -> Result<Month> {
         let found = self.get(Setting::WorkspacesTable, &month_partition(tenant), month).await?;
         Ok(found.unwrap_or_default())
+    }
+
+    /// Sets money aside in a month, if the cap allows it, for what makes no run. Where it does not, what is spent or set
+    /// aside already.
+    pub async fn set_aside(
+        &self,
+        tenant: &Tenant,
+        month: &str,
+        amount: Usd,
+        cap: Usd,
+    ) -> Result<std::result::Result<(), Usd>> {
+        match self.transact(vec![set_aside(tenant, month, amount, cap)?]).await {
+            Ok(()) => Ok(Ok(())),
+            Err(Refused::Conditions(failed)) => {
+                committed(failed.first().and_then(|(_, item)| item.as_ref())).map(Err)
+            }
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    /// Counts embeddings: for the day, and for the month where it has a cap, in which so much was set aside.
+    pub async fn count_embeddings(
+        &self,
+        tenant: &Tenant,
+        key: KeyId,
+        used: Used,
+        month: Option<(&str, Usd)>,
+        at: &str,
+    ) -> Result<()> {
+        let mut writes = vec![add(tenant, EMBEDDING, key, at, used)?];
+        if let Some((month, aside)) = month {
+            writes.extend(settled(tenant, month, aside, used.cost, at)?);
+        }
+        self.transact(writes).await.map_err(Refused::into_error)
     }
 
     /// Counts what this month has spent so far, before a cap begins to hold. Runs that go on now have set nothing aside:
@@ -289,21 +338,6 @@ impl Store {
             .map_err(Error::internal)?;
         match self.transact(vec![TransactWriteItem::builder().update(update).build()]).await {
             Ok(()) | Err(Refused::Conditions(_)) => Ok(()),
-            Err(refused) => Err(refused.into_error()),
-        }
-    }
-
-    /// Notes that the workspace is told it has reached this share of its cap. `false` when it was told already.
-    pub async fn tell_threshold(&self, tenant: &Tenant, month: &str, percent: u32) -> Result<bool> {
-        let update = month_update(tenant, month)?
-            .update_expression("SET told = :percent")
-            .condition_expression("attribute_not_exists(told) OR told < :percent")
-            .expression_attribute_values(":percent", number(percent))
-            .build()
-            .map_err(Error::internal)?;
-        match self.transact(vec![TransactWriteItem::builder().update(update).build()]).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
             Err(refused) => Err(refused.into_error()),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! An event lies in the table before anybody may rely on it, in the transaction that makes it true; its message is a
 //! hint. The index `active` holds what nobody has finished with: events that have not fanned out, deliveries that are
-//! not at their end, each with the time at which somebody must look, whatever became of the message.
+//! not at their end, each with the time at which somebody must look, whatever became of the message; and `reminders`.
 
 use std::collections::HashMap;
 
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Item, Page, Refused, Store, contention, from_item, is_contended, number, primary_key,
+    reminders::{self, Spending},
     runs::{delete, put, put_new},
     storage, text, to_attribute, to_item,
 };
@@ -22,7 +23,7 @@ use crate::{
     clock::{Clock, days},
     config::{self, Setting},
     error::{Error, Result},
-    id::{DeliveryId, EventId, WebhookId},
+    id::{DeliveryId, EventId, KeyId, WebhookId},
     tenant::Tenant,
     webhook::{
         Attempt, Change, Delivery, DeliveryStatus, Described, DisabledReason, Event, EventType,
@@ -81,12 +82,16 @@ pub struct Settled {
 }
 
 /// Something that somebody must look at, its tenant read from the item's own key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
     /// An event that has not fanned out.
     Event(Tenant, EventId),
     /// A delivery that is not at its end.
     Delivery(Tenant, WebhookId, DeliveryId),
+    /// A key that ends soon.
+    Key(Tenant, KeyId),
+    /// A month of a workspace with a budget, in which something was spent.
+    Month(Tenant, Spending),
 }
 
 /// Where a page of what is due begins.
@@ -94,11 +99,15 @@ pub enum Due {
 pub struct DuePage(Item);
 
 impl Due {
-    fn key(&self) -> Item {
+    pub(super) fn key(&self) -> Item {
         match self {
             Self::Event(tenant, event) => primary_key(&event_partition(tenant, *event), "EVT"),
             Self::Delivery(tenant, webhook, delivery) => {
                 primary_key(&deliveries_partition(tenant, *webhook), &delivery.to_string())
+            }
+            Self::Key(tenant, key) => primary_key(&reminders::key_partition(tenant, *key), reminders::KEY),
+            Self::Month(tenant, spending) => {
+                primary_key(&reminders::months_partition(tenant), &spending.month)
             }
         }
     }
@@ -109,6 +118,17 @@ impl Due {
         let tenant = Tenant::of(workspace.parse().ok()?);
         if let Some(event) = rest.strip_prefix("EVT#") {
             return Some(Self::Event(tenant, event.parse().ok()?));
+        }
+        if let Some(key) = rest.strip_prefix("KEY#") {
+            return Some(Self::Key(tenant, key.parse().ok()?));
+        }
+        if rest == "MONTHS" {
+            let since_millis = item.get("active_due").and_then(|due| due.as_n().ok()?.parse().ok());
+            let month = text("sk")?.to_owned();
+            return Some(Self::Month(
+                tenant,
+                Spending { month, since_millis: since_millis.unwrap_or_default() },
+            ));
         }
         let webhook = rest.strip_prefix("WHK#")?.strip_suffix("#DELIVERIES")?;
         Some(Self::Delivery(tenant, webhook.parse().ok()?, text("sk")?.parse().ok()?))
@@ -136,7 +156,7 @@ fn shard(id: u128) -> String {
 }
 
 /// After this somebody looks whether a message was lost: by then it should have been worked on long since.
-fn patience_millis() -> i64 {
+pub(super) fn patience_millis() -> i64 {
     config::lease().as_millis() as i64 * 4
 }
 
@@ -153,24 +173,28 @@ fn slot_name(slot: usize) -> &'static str {
     if slot == 0 { "slot_0" } else { "slot_1" }
 }
 
+/// The item with what puts it into the index of what is due, and the time, in seconds since the epoch, at which it ages out.
+pub(super) fn watched(mut item: Item, spread: u128, due_millis: i64, expires_at: i64) -> Item {
+    item.insert("active_shard".into(), text(shard(spread)));
+    item.insert("active_due".into(), number(due_millis));
+    item.insert("expires_at".into(), number(expires_at));
+    item
+}
+
 fn event_item(tenant: &Tenant, event: &Event) -> Result<Item> {
     let stored = StoredEvent { event_type: event.kind, body: event.body(tenant), fanned_out: false };
-    let mut item = to_item(&event_partition(tenant, event.id), "EVT", &stored)?;
+    let item = to_item(&event_partition(tenant, event.id), "EVT", &stored)?;
     let seconds = event.id.epoch_seconds();
-    item.insert("active_shard".into(), text(shard(event.id.as_u128())));
-    item.insert("active_due".into(), number(seconds as i64 * 1_000 + patience_millis()));
-    item.insert("expires_at".into(), number(expiry(seconds)));
-    Ok(item)
+    let due = seconds as i64 * 1_000 + patience_millis();
+    Ok(watched(item, event.id.as_u128(), due, expiry(seconds)))
 }
 
 fn delivery_item(tenant: &Tenant, delivery: &Delivery) -> Result<Item> {
     let partition = deliveries_partition(tenant, delivery.webhook_id);
-    let mut item = to_item(&partition, &delivery.id.to_string(), delivery)?;
+    let item = to_item(&partition, &delivery.id.to_string(), delivery)?;
     let begins = delivery.next_attempt_millis.max(delivery.id.epoch_millis() as i64);
-    item.insert("active_shard".into(), text(shard(delivery.id.as_u128())));
-    item.insert("active_due".into(), number(begins + patience_millis()));
-    item.insert("expires_at".into(), number(expiry(delivery.id.epoch_seconds())));
-    Ok(item)
+    let expires_at = expiry(delivery.id.epoch_seconds());
+    Ok(watched(item, delivery.id.as_u128(), begins + patience_millis(), expires_at))
 }
 
 // ── webhooks ──
@@ -723,7 +747,9 @@ impl Store {
 }
 
 /// Sends an update; `None` where its condition failed, else the item as it is now.
-async fn updated<T: serde::de::DeserializeOwned>(update: UpdateItemFluentBuilder) -> Result<Option<T>> {
+pub(super) async fn updated<T: serde::de::DeserializeOwned>(
+    update: UpdateItemFluentBuilder,
+) -> Result<Option<T>> {
     let send = || async { update.clone().send().await };
     match send.retry(contention()).when(is_contended).await {
         Ok(output) => from_item(output.attributes.unwrap_or_default()).map(Some),
@@ -746,10 +772,13 @@ mod tests {
     #[test]
     fn what_is_due_is_known_by_its_key_alone() {
         let tenant = Tenant::of(WorkspaceId::new());
-        for due in
-            [Due::Event(tenant, EventId::new()), Due::Delivery(tenant, WebhookId::new(), DeliveryId::new())]
-        {
-            assert_eq!(Due::of(&due.key()), Some(due));
+        for due in [
+            Due::Event(tenant, EventId::new()),
+            Due::Delivery(tenant, WebhookId::new(), DeliveryId::new()),
+            Due::Key(tenant, KeyId::new()),
+            Due::Month(tenant, Spending { month: "2026-11".to_owned(), since_millis: 0 }),
+        ] {
+            assert_eq!(Due::of(&due.key()), Some(due.clone()));
         }
         for pk in ["WS#x#EVT#evt_1", "EVT#1", "WS#", "WS#ws_0352hlJa4GkymUp58g1CfP#WHK#whk_1"] {
             assert_eq!(Due::of(&primary_key(pk, "EVT")), None, "{pk}");

@@ -8,7 +8,8 @@ use super::{
     Refused, Store,
     admission::{self, Admission},
     keys::{KeyDraft, KeyRecord, first_key},
-    number, primary_key, text, to_item,
+    number, primary_key, reminders, text, to_item,
+    usage::month_of,
 };
 use crate::{
     Usd,
@@ -118,10 +119,14 @@ impl Store {
             None => expression.push_str(" REMOVE cap_micros"),
         }
         let update = update.update_expression(expression).build().map_err(Error::internal)?;
-        let writes = vec![
+        let mut writes = vec![
             TransactWriteItem::builder().put(put).build(),
             TransactWriteItem::builder().update(update).build(),
         ];
+        if changed.monthly_budget_micros.is_some() {
+            // Another budget may be spent to a share that the old one was not.
+            writes.push(reminders::of_month(tenant, month_of(&changed.updated_at), &changed.updated_at)?);
+        }
         match self.transact(writes).await {
             Ok(()) => Ok(Some(changed)),
             Err(Refused::Conditions(_)) => Ok(None),

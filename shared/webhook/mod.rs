@@ -7,6 +7,7 @@ mod delivery;
 mod event;
 mod manage;
 mod secret;
+mod warnings;
 mod work;
 
 use serde::{Deserialize, Serialize};

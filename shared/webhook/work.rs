@@ -1,5 +1,6 @@
 //! From an event to its deliveries, and from a delivery to its end. Every message here is a hint: it may come twice,
-//! late, or not at all, for what is not finished lies in the table, and [`sweep`] finds it there.
+//! late, or not at all, for what is not finished lies in the table, and [`sweep`] finds it there. It finds, too, what no
+//! call causes, and tells of it: see `warnings`.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use super::{
     courier::{PATIENCE, Parcel, Reception},
     delivery::{pause_after, pause_for_a_slot},
     secret::{secret, signature},
+    warnings,
 };
 use crate::{
     app::App,
@@ -287,7 +289,8 @@ impl Carrying<'_> {
 // ── what was lost ──
 
 /// Sends what is not finished and should be: events and deliveries whose message was lost, whose worker died, or whose
-/// next attempt is further away than the queue holds messages back. Returns how many were sent.
+/// next attempt is further away than the queue holds messages back; and looks at what the workspace may have to be warned
+/// of. Returns how many were due.
 pub async fn sweep(app: &App) -> Result<usize> {
     let (store, begun) = (app.store().await, Instant::now());
     let mut sent = 0;
@@ -297,8 +300,7 @@ pub async fn sweep(app: &App) -> Result<usize> {
             let (due, next) = store.due(shard, now, start).await?;
             sent += due.len();
             send_due(app, &due).await?;
-            let mut marking =
-                stream::iter(&due).map(|each| store.look_later(each, now)).buffer_unordered(AT_ONCE);
+            let mut marking = stream::iter(&due).map(|each| follow(app, each, now)).buffer_unordered(AT_ONCE);
             while let Some(marked) = marking.next().await {
                 marked?;
             }
@@ -309,9 +311,23 @@ pub async fn sweep(app: &App) -> Result<usize> {
         }
     }
     if sent > 0 {
-        tracing::info!(due = sent as u64, "events and deliveries are sent again");
+        tracing::info!(due = sent as u64, "events and deliveries are sent again, warnings given");
     }
     Ok(sent)
+}
+
+/// Looks at what there is to be told of; at what was sent, somebody looks again later.
+async fn follow(app: &App, due: &Due, now: i64) -> Result<()> {
+    let told = match due {
+        Due::Event(..) | Due::Delivery(..) => return app.store().await.look_later(due, now).await,
+        Due::Key(tenant, key) => warnings::of_key(app, tenant, *key).await,
+        Due::Month(tenant, spending) => warnings::of_month(app, tenant, spending).await,
+    };
+    if let Err(error) = told {
+        // It stays due; it must not keep the sweep from what is behind it.
+        tracing::error!(error.code = %error.code, error.source = error.source_chain(), "a warning was not given");
+    }
+    Ok(())
 }
 
 async fn send_due(app: &App, due: &[Due]) -> Result<()> {
@@ -322,6 +338,7 @@ async fn send_due(app: &App, due: &[Due]) -> Result<()> {
             Due::Delivery(tenant, webhook, delivery) => {
                 deliveries.push(DeliveryMessage::new(tenant, *webhook, *delivery));
             }
+            Due::Key(..) | Due::Month(..) => {}
         }
     }
     let queue = app.queue().await;

@@ -20,7 +20,7 @@ use crate::{Worker, serve::telemetry};
 pub const WORKER: Worker = Worker {
     bin: "admin-create-workspace",
     summary: "Makes a workspace and its first admin key; with workspace_id, another key of it.",
-    settings: &[Setting::WorkspacesTable],
+    settings: &[Setting::WorkspacesTable, Setting::WebhooksTable],
 };
 
 /// What an administrator asks for.

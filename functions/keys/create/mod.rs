@@ -22,7 +22,7 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(201, Form::Object("key"))],
     errors: &[],
-    settings: &[Setting::WorkspacesTable],
+    settings: &[Setting::WorkspacesTable, Setting::WebhooksTable],
 };
 
 /// Body of `POST /v1/keys`.

@@ -24,7 +24,7 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(201, Form::Object("key"))],
     errors: &[],
-    settings: &[Setting::WorkspacesTable],
+    settings: &[Setting::WorkspacesTable, Setting::WebhooksTable],
 };
 
 /// Body of the call.

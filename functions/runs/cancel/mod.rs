@@ -21,7 +21,7 @@ pub const ROUTE: Route = Route {
     body: None,
     answers: &[(200, Form::Object("run"))],
     errors: &[Code::RunNotCancellable],
-    settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::RunsTable],
+    settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::RunsTable, Setting::WebhooksTable],
 };
 
 /// Cancels; a run that was cancelled before answers the same, any other ended run is 409.

@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: what the workspace's runs have used, by day, kind or key.
+//! `GET /v1/usage`: what the workspace's runs and embeddings have used, by day, kind or key.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub const ROUTE: Route = Route {
     bin: "usage-get",
     method: "GET",
     path: "/v1/usage",
-    summary: "Read what runs have used, from one day to another.",
+    summary: "Read what runs and embeddings have used, from one day to another.",
     scope: Scope::Read,
     streaming: false,
     query: &["from", "to", "group_by"],
@@ -69,7 +69,7 @@ impl Group {
     fn of(self, usage: &DayUsage) -> String {
         match self {
             Self::Day => usage.day.clone(),
-            Self::Kind => json!(usage.kind).as_str().unwrap_or_default().to_owned(),
+            Self::Kind => usage.kind.clone(),
             Self::Key => usage.key.to_string(),
         }
     }
@@ -99,7 +99,7 @@ pub async fn handle(app: App, call: Call) -> Result<Reply> {
 
 fn sums(used: Used) -> Value {
     json!({
-        "runs": used.runs, "unfinished_runs": used.unfinished,
+        "runs": used.runs, "unfinished_runs": used.unfinished, "embeddings": used.embeddings,
         "tokens": {"in": used.tokens_in, "out": used.tokens_out}, "cost_usd": used.cost,
     })
 }

@@ -1,4 +1,5 @@
-//! The reaper: every minute, finds what nobody holds any more and sends it again: steps of runs, events, deliveries.
+//! The reaper: every minute, finds what nobody holds any more and sends it again: steps of runs, events, deliveries. And
+//! tells of what no call causes: keys that end soon, budgets that are nearly spent.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use persona::{Result, app::App, config::Setting, run, webhook};
@@ -10,8 +11,9 @@ use crate::{Worker, serve::telemetry};
 /// The worker.
 pub const WORKER: Worker = Worker {
     bin: "worker-reaper",
-    summary: "Sends stalled steps, events and deliveries again.",
+    summary: "Sends stalled steps, events and deliveries again; warns of keys that end and budgets that are spent.",
     settings: &[
+        Setting::WorkspacesTable,
         Setting::RunsTable,
         Setting::WebhooksTable,
         Setting::StepsQueueUrl,

@@ -30,7 +30,7 @@ pub const ROUTE: Route = Route {
     body: Some(include_str!("request.json")),
     answers: &[(200, Form::Object("workspace"))],
     errors: &[Code::PreconditionFailed, Code::UpgradeRequired],
-    settings: &[Setting::WorkspacesTable],
+    settings: &[Setting::WorkspacesTable, Setting::WebhooksTable],
 };
 
 /// How often a change is made anew on what another has written meanwhile.

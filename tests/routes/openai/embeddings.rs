@@ -1,7 +1,9 @@
 //! `POST /v1/openai/embeddings`.
 
+use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Workspace, support::provider::shared};
+use tests::{Workspace, least_requests, send, support::provider::shared};
 
 use super::refused;
 
@@ -60,13 +62,13 @@ async fn what_is_wrong_with_a_request_is_named() {
 }
 
 #[tokio::test]
-async fn a_workspace_without_an_embedding_model_is_told_so() {
+async fn a_model_that_is_not_configured_is_refused_with_those_that_are() {
     shared();
     let workspace = Workspace::live("team").await;
     let body = json!({"model": "text-embedding-3-small", "input": "a"});
     let answer = workspace.post(EMBEDDINGS, &body).await;
     refused(&answer, 404, "model_not_found");
-    assert!(answer.text.contains("text-embedding-3-small"), "{}", answer.text);
+    assert!(answer.text.contains("text-embedding-3-small") && answer.text.contains(MODEL), "{}", answer.text);
 }
 
 #[tokio::test]
@@ -78,4 +80,56 @@ async fn many_texts_are_more_than_a_buffered_answer_may_have_and_are_answered() 
     let answer = workspace.post(EMBEDDINGS, &json!({"model": MODEL, "input": texts})).await;
     assert_eq!(answer.json()["data"].as_array().unwrap().len(), 2_048);
     assert!(answer.text.len() > 6 << 20, "{}", answer.text.len());
+}
+
+async fn used(workspace: &Workspace) -> Value {
+    let usage = workspace.get("/v1/usage?group_by=kind").await.json();
+    let rows = usage["data"].as_array().unwrap();
+    rows.iter().find(|row| row["kind"] == "openai.embedding").cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn embeddings_are_counted_at_one_request_to_the_store_and_free_where_the_sandbox_makes_them() {
+    let workspace = Workspace::test("enterprise").await;
+    let body = json!({"model": MODEL, "input": "Four letters are a token"});
+    let least = least_requests(|_| workspace.call(Method::POST, EMBEDDINGS).json(&body)).await;
+    assert_eq!(least, 2, "the key, and the counters");
+    let used = used(&workspace).await;
+    assert_eq!((&used["embeddings"], &used["runs"]), (&json!(12), &json!(0)), "{used}");
+    assert_eq!((&used["tokens"]["in"], &used["cost_usd"]), (&json!(12 * 6), &json!(0)));
+    workspace.post(EMBEDDINGS, &json!({"model": "nobody", "input": "a"})).await;
+    assert_eq!(workspace.all("/v1/runs").await.len(), 0);
+    assert_eq!(workspace.get("/v1/usage").await.json()["total"]["embeddings"], 12, "a refusal is none");
+}
+
+#[tokio::test]
+async fn a_months_cap_holds_whatever_embeddings_are_asked_for_at_once() {
+    shared();
+    let workspace = Workspace::live("enterprise").await;
+    // Forty letters: a tenth of a cent, and a cent and some in the worst case.
+    let body = json!({"model": MODEL, "input": "x".repeat(40)});
+    let ask = || send(workspace.call(Method::POST, EMBEDDINGS).json(&body));
+    let capped = |usd: f64| {
+        let body = json!({"monthly_budget_usd": usd});
+        send(workspace.call(Method::PATCH, "/v1/workspace").json(&body))
+    };
+    assert_eq!(capped(0.033).await.status, 200);
+    let asked = join_all((0..12).map(|_| ask())).await;
+    let (made, broke): (Vec<_>, Vec<_>) = asked.iter().partition(|answer| answer.status == 200);
+    assert!(made.iter().all(|answer| answer.json()["persona"]["cost_usd"] == 0.001), "{made:?}");
+    for answer in &broke {
+        refused(answer, 402, "billing.workspace_budget_exceeded");
+    }
+    assert!(made.len() >= 3, "three worst cases fit at once: {asked:?}");
+    // What was set aside and not spent is free again, until no worst case fits.
+    let mut spent = made.len();
+    while ask().await.status == 200 {
+        spent += 1;
+    }
+    assert_eq!(spent, 23, "a worst case less than the cap");
+    let used = used(&workspace).await;
+    assert_eq!((&used["cost_usd"], &used["embeddings"]), (&json!(0.023), &json!(23)), "{used}");
+    assert_eq!(capped(5.0).await.status, 200);
+    let least = least_requests(|_| workspace.call(Method::POST, EMBEDDINGS).json(&body)).await;
+    assert_eq!(least, 3, "the key, the worst case set aside, and the counters");
 }

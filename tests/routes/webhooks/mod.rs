@@ -5,6 +5,7 @@ mod many;
 mod refused;
 mod signatures;
 mod told;
+mod warnings;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use tests::{
 use super::{BRIEF, SOON, edit, imported, text, told};
 
 /// The first event of a kind, once it has come.
-async fn first(receiver: &Receiver, kind: &str) -> Value {
+pub(super) async fn first(receiver: &Receiver, kind: &str) -> Value {
     let is_it = |received: &Received| received.header("persona-event-type") == kind;
     assert!(receiver.until(SOON, |received| received.iter().any(is_it)).await, "no {kind} has come");
     let event = receiver.of_type(kind)[0].json();

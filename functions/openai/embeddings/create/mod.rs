@@ -29,8 +29,8 @@ pub const ROUTE: Route = Route {
     headers: &[],
     body: Some(include_str!("request.json")),
     answers: &[(200, Form::Object("embeddings"))],
-    errors: &[Code::NotFound, Code::ProviderUnavailable],
-    settings: &[Setting::WorkspacesTable, Setting::ProvidersSecret],
+    errors: &[Code::NotFound, Code::WorkspaceBudgetExceeded, Code::ProviderUnavailable],
+    settings: &[Setting::WorkspacesTable, Setting::WebhooksTable, Setting::ProvidersSecret],
 };
 
 /// The body; what else the schema allows changes nothing.
@@ -64,7 +64,7 @@ enum Encoding {
 pub async fn handle(app: App, call: Call<Body>) -> Result<Reply> {
     let Body { model, input, encoding_format, dimensions } = call.body;
     let asked = Embed { model, texts: texts(input)?, dimensions };
-    let made = openai::embed(&app, call.caller.mode, &asked).await?;
+    let made = openai::embed(&app, &call.caller, &asked).await?;
     let encoding = encoding_format.unwrap_or(Encoding::Float);
     let object = |(index, vector): (usize, &Vec<f32>)| json!({"object": "embedding", "index": index, "embedding": encoded(vector, encoding)});
     let data: Vec<Value> = made.vectors.iter().enumerate().map(object).collect();
