@@ -235,6 +235,25 @@ async fn a_stale_if_match_is_refused() {
 }
 
 #[tokio::test]
+async fn the_active_pipeline_is_deleted_only_after_another_is_chosen() {
+    let workspace = Workspace::test("team").await;
+    assert_eq!(put(&workspace, "considered", &with_note()).await.status, 201);
+    let chosen = |name: &'static str| {
+        send(workspace.call(Method::PATCH, "/v1/workspace").json(&json!({"pipeline": name})))
+    };
+    assert_eq!(chosen("considered").await.status, 200);
+    let refused = delete(&workspace, "considered").await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "request.invalid"));
+    assert!(refused.text.contains("active pipeline") && refused.text.contains("PATCH /v1/workspace"));
+    assert_eq!(workspace.get("/v1/pipelines/considered").await.status, 200, "it is still there");
+    let persona = workspace.persona("A 51-year-old doctor from London").await;
+    assert_eq!(persona["lineage"]["pipeline"]["name"], "considered", "{}", persona["lineage"]);
+    assert_eq!(chosen("default").await.status, 200);
+    assert_eq!(delete(&workspace, "considered").await.status, 200);
+    assert_eq!(chosen("considered").await.code(), "request.invalid", "it is gone");
+}
+
+#[tokio::test]
 async fn another_workspaces_pipelines_are_unknown() {
     let (owner, stranger) = (Workspace::test("team").await, Workspace::test("team").await);
     assert_eq!(put(&owner, "considered", &with_note()).await.status, 201);
