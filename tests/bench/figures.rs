@@ -118,6 +118,11 @@ impl Row {
         }
     }
 
+    /// For scale, in words: nothing is promised.
+    pub(crate) fn told(what: &str, found: impl Display) -> Self {
+        Self { holds: None, ..Self::stated(what, found, "", true) }
+    }
+
     /// A statement that holds or does not.
     pub(crate) fn stated(what: &str, found: impl Display, must: &str, holds: bool) -> Self {
         Self {

@@ -1,7 +1,8 @@
 //! `make bench`: the numbers this service promises, measured against a running stack, as a table. A number that is
 //! missed is marked in the table and fails nothing: times depend on the machine.
 //!
-//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift marketplace webhooks init]`: see the Makefile.
+//! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift idempotency slugs rate webhooks
+//! marketplace init]`: see the Makefile.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -13,10 +14,12 @@ mod chat;
 mod drift;
 mod figures;
 mod first_byte;
+mod idempotency;
 mod init;
 mod load;
 mod logs;
 mod marketplace;
+mod rate;
 mod requests;
 mod runs;
 mod webhooks;
@@ -60,6 +63,15 @@ async fn main() {
     }
     if wants("drift") {
         rows.extend(drift::measure().await);
+    }
+    if wants("idempotency") {
+        rows.extend(idempotency::measure().await);
+    }
+    if wants("slugs") {
+        rows.extend(idempotency::slugs().await);
+    }
+    if wants("rate") {
+        rows.extend(rate::measure().await);
     }
     if wants("webhooks") {
         rows.extend(webhooks::measure().await);
