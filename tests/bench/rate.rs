@@ -71,25 +71,24 @@ async fn knocking() -> (usize, f64) {
 
 /// Refusals of clients that honour them, and how many came right behind the wait.
 async fn waiting(workspaces: &[Workspace]) -> (usize, usize) {
-    let begun = Instant::now();
-    let client = |workspace: &'_ Workspace| async move {
-        let (mut refused, mut again, mut waited) = (0, 0, false);
-        while begun.elapsed() < WINDOW {
-            let answer = call(workspace).await;
-            let is_refused = answer.status == 429;
-            if is_refused {
-                refused += 1;
-                again += usize::from(waited);
-                let seconds = answer.header("retry-after").parse().expect("Retry-After in seconds");
-                sleep(Duration::from_secs(seconds)).await;
-            }
-            waited = is_refused;
-        }
-        (refused, again)
-    };
-    let clients = workspaces.iter().cycle().take(CLIENTS).map(client);
-    let counts: Vec<(usize, usize)> = join_all(clients).await;
+    let counts = join_all(workspaces.iter().cycle().take(CLIENTS).map(wait)).await;
     (counts.iter().map(|(refused, _)| refused).sum(), counts.iter().map(|(_, again)| again).sum())
+}
+
+async fn wait(workspace: &Workspace) -> (usize, usize) {
+    let (begun, mut refused, mut again, mut waited) = (Instant::now(), 0, 0, false);
+    while begun.elapsed() < WINDOW {
+        let answer = call(workspace).await;
+        let is_refused = answer.status == 429;
+        if is_refused {
+            refused += 1;
+            again += usize::from(waited);
+            let seconds = answer.header("retry-after").parse().expect("Retry-After in seconds");
+            sleep(Duration::from_secs(seconds)).await;
+        }
+        waited = is_refused;
+    }
+    (refused, again)
 }
 
 async fn call(workspace: &Workspace) -> Answer {
