@@ -18,7 +18,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const GATEWAY_SECONDS: u64 = 29;
 
 /// What begins or ends runs, or makes vectors: it counts them.
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 9] = [
     "personas-create",
     "personas-refine",
     "runs-replay",
@@ -26,6 +26,7 @@ const COUNTERS: [&str; 8] = [
     "messages-create",
     "completions-create",
     "embeddings-create",
+    "mcp-call",
     "worker-steps",
 ];
 

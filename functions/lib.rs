@@ -6,6 +6,7 @@ pub mod conversations;
 pub mod fallback;
 pub mod keys;
 pub mod marketplace;
+pub mod mcp;
 pub mod openai;
 pub mod personas;
 pub mod pipelines;
@@ -67,6 +68,10 @@ pub enum Form {
     Events,
     /// Server-sent chunks of a completion, as OpenAI's clients read them.
     Chunks,
+    /// Server-sent messages of the Model Context Protocol.
+    Messages,
+    /// Nothing.
+    Nothing,
 }
 
 impl Form {
@@ -75,7 +80,8 @@ impl Form {
         match self {
             Self::Object(_) | Self::List(_) => "application/json",
             Self::Yaml(_) => "application/yaml",
-            Self::Events | Self::Chunks => "text/event-stream",
+            Self::Nothing => "",
+            Self::Events | Self::Chunks | Self::Messages => "text/event-stream",
         }
     }
 }
@@ -141,6 +147,7 @@ pub const ROUTES: &[&Route] = &[
     &openai::embeddings::create::ROUTE,
     &openai::models::list::ROUTE,
     &openai::models::get::ROUTE,
+    &mcp::call::ROUTE,
     &webhooks::create::ROUTE,
     &webhooks::list::ROUTE,
     &webhooks::get::ROUTE,

@@ -94,6 +94,24 @@ pub fn keep_alive() -> Duration {
     seconds("PERSONA_KEEP_ALIVE_SECONDS", 15.0)
 }
 
+/// Host names under which the MCP server may be called: `PERSONA_HOSTS`, separated by commas. Empty where the gateway in front
+/// of it lets through no others; a server on one's own machine names itself, so that no web page can reach it by a name that
+/// was made to lead there.
+pub fn hosts() -> Vec<String> {
+    listed("PERSONA_HOSTS")
+}
+
+/// Origins of web pages that may call the MCP server, besides its own and those of one's own machine: `PERSONA_ORIGINS`,
+/// separated by commas.
+pub fn origins() -> Vec<String> {
+    listed("PERSONA_ORIGINS")
+}
+
+fn listed(variable: &str) -> Vec<String> {
+    let value = env::var(variable).unwrap_or_default();
+    value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// Whether webhooks may lead to this machine: `PERSONA_WEBHOOKS_LOOPBACK=open`, for development alone.
 pub fn loopback_is_open() -> bool {
     env::var("PERSONA_WEBHOOKS_LOOPBACK").is_ok_and(|value| value == "open")

@@ -53,6 +53,7 @@ codes! {
     WorkspaceBudgetExceeded = 402 "billing.workspace_budget_exceeded" "billing" false "The workspace's monthly cap is used up.";
     IntentBlocked = 403 "moderation.intent_blocked" "moderation" false "The intent, or a message, is blocked by the moderation policy.";
     InsufficientScope = 403 "auth.insufficient_scope" "authentication" false "The key's scopes do not cover the route.";
+    OriginNotAllowed = 403 "request.origin_not_allowed" "invalid_request" false "A web page of another origin, or under another host name, may not call the MCP server.";
     UpgradeRequired = 403 "plan.upgrade_required" "billing" false "The feature belongs to a higher plan.";
     NotFound = 404 "resource.not_found" "invalid_request" false "The resource is unknown, deleted, or another workspace's.";
     MethodNotAllowed = 405 "request.method_not_allowed" "invalid_request" false "The path exists, the method does not.";

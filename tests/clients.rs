@@ -25,6 +25,7 @@ async fn environment() -> Vec<(&'static str, String)> {
     let begun = workspace.post("/v1/chat/conversations", &json!({"persona_id": persona["id"]})).await.json();
     let limited = Workspace::test("free").await;
     let poor = limited.persona(BRIEF).await;
+    let foreign = Workspace::test("team").await.persona(BRIEF).await;
     vec![
         ("PERSONA_BASE_URL", base_url()),
         ("PERSONA_API_KEY", workspace.key.clone()),
@@ -32,6 +33,7 @@ async fn environment() -> Vec<(&'static str, String)> {
         ("PERSONA_CONVERSATION", text(&begun["id"])),
         ("PERSONA_LIMITED_KEY", limited.key.clone()),
         ("PERSONA_LIMITED_MODEL", text(&poor["slug"])),
+        ("PERSONA_FOREIGN", text(&foreign["id"])),
     ]
 }
 
@@ -61,6 +63,21 @@ async fn openai_for_python() {
 #[tokio::test]
 async fn langchain() {
     run("python", "python/langchain_client.py", 14).await;
+}
+
+#[tokio::test]
+async fn mcp_for_python() {
+    run("python", "python/mcp_client.py", 36).await;
+}
+
+#[tokio::test]
+async fn the_mcp_inspector() {
+    run("node", "node/inspector.mjs", 7).await;
+}
+
+#[tokio::test]
+async fn the_mcp_conformance_suite() {
+    run("node", "node/conformance.mjs", 2).await;
 }
 
 #[tokio::test]

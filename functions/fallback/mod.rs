@@ -25,9 +25,9 @@ fn answer(request: &Request) -> Response<Body> {
     telemetry::invocation_begins();
     let raw = request.raw_http_path();
     let path = if raw.is_empty() { request.uri().path() } else { raw };
-    let at = path.find("/v1").unwrap_or(0);
+    let within = behind_stage(path);
     let methods: Vec<&str> =
-        ROUTES.iter().filter(|route| is_of(route.path, &path[at..])).map(|route| route.method).collect();
+        ROUTES.iter().filter(|route| is_of(route.path, within)).map(|route| route.method).collect();
     let request_id = RequestId::new().to_string();
     let mut response = Response::builder()
         .header("access-control-allow-origin", "*")
@@ -56,8 +56,14 @@ fn answer(request: &Request) -> Response<Body> {
     response
         .status(status)
         .header("content-type", "application/json")
-        .body(Body::Text(told(&path[at..], &error, &request_id).to_string()))
+        .body(Body::Text(told(within, &error, &request_id).to_string()))
         .unwrap_or_default()
+}
+
+/// The path behind the name of a stage, which some gateways put before it.
+fn behind_stage(path: &str) -> &str {
+    let rest = path.get(1..).and_then(|rest| rest.find('/')).map_or(path, |at| &path[at + 1..]);
+    if !path.starts_with("/v1/") && rest.starts_with("/v1/") { rest } else { path }
 }
 
 fn is_of(pattern: &str, path: &str) -> bool {
@@ -67,4 +73,18 @@ fn is_of(pattern: &str, path: &str) -> bool {
             .split('/')
             .zip(path.split('/'))
             .all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_is_one_part_before_the_path_and_no_more() {
+        assert_eq!(behind_stage("/v1/mcp"), "/v1/mcp");
+        assert_eq!(behind_stage("/api/v1/mcp"), "/v1/mcp");
+        for path in ["/.well-known/oauth-protected-resource/v1/mcp", "/v1/v1/mcp", "/api", "/", ""] {
+            assert_eq!(behind_stage(path), path);
+        }
+    }
 }

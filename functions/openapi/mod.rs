@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, fs, path::Path};
 use persona::error::Code;
 use serde_json::{Map, Value, json};
 
-use crate::{Form, ROUTES, Route, openai};
+use crate::{Form, ROUTES, Route, mcp, openai};
 
 /// Set, the test writes the document instead of comparing it.
 const WRITE: &str = "PERSONA_WRITE_OPENAPI";
@@ -50,6 +50,7 @@ fn document() -> Value {
             {"name": "chat", "description": "Talking with personas, and how far they drift."},
             {"name": "tools", "description": "What personas may use in a conversation."},
             {"name": "openai", "description": "Personas as models, for OpenAI's clients."},
+            {"name": "mcp", "description": "Personas for hosts of the Model Context Protocol."},
             {"name": "webhooks", "description": "Addresses that are told of events."},
         ],
         "paths": paths,
@@ -57,7 +58,7 @@ fn document() -> Value {
         "components": {
             "securitySchemes": {"key": {
                 "type": "http", "scheme": "bearer", "bearerFormat": "pk_live_… or pk_test_…",
-                "description": "A key of one workspace. `x-scope` of an operation is the scope that the key needs.",
+                "description": "A key of one workspace. `x-scope` of an operation is the scope that the key needs; where it is `any`, each method and tool needs its own.",
             }},
             "headers": parameters()["answer"],
             "responses": refusals(),
@@ -156,7 +157,9 @@ fn responses(route: &Route) -> Map<String, Value> {
         let description = response["description"].as_str().unwrap_or_default();
         let or = if description.is_empty() { "" } else { " Or: " };
         response["description"] = format!("{description}{or}{}", described(*status, *form)).into();
-        response["content"][form.media()] = json!({"schema": body_schema(*form)});
+        if *form != Form::Nothing {
+            response["content"][form.media()] = json!({"schema": body_schema(*form)});
+        }
         let headers = headers_answered(*status, *form);
         match response["headers"].as_object_mut() {
             Some(known) => known.extend(headers),
@@ -167,6 +170,7 @@ fn responses(route: &Route) -> Map<String, Value> {
         let shared = |code: &Code| json!({"$ref": format!("#/components/responses/{code}")});
         let response = match codes.as_slice() {
             _ if openai::has(route.path) => openai_refusal(&codes),
+            _ if mcp::has(route.path) => mcp_refusal(&codes),
             [code] => shared(code),
             _ => refusal(&codes),
         };
@@ -177,6 +181,13 @@ fn responses(route: &Route) -> Map<String, Value> {
 
 fn described(status: u16, form: Form) -> String {
     match (status, form) {
+        (_, Form::Nothing) => "A notification was taken; there is nothing to say.".to_owned(),
+        (_, Form::Object("mcp_message")) => {
+            "The answer of a request, as one JSON-RPC message: its result, or an error whose data is the envelope of every other route.".to_owned()
+        }
+        (_, Form::Messages) => {
+            "The same as a stream, where the answer takes time or tells its progress: each event has one JSON-RPC message as its data, and the last is the answer.".to_owned()
+        }
         (201, Form::Object(object)) => format!("The {object}, made."),
         (202, _) => "The run, which goes on; follow it at Location.".to_owned(),
         (_, Form::Object(object)) => format!("The {object}."),
@@ -195,7 +206,9 @@ fn body_schema(form: Form) -> Value {
     match form {
         Form::Object(object) | Form::Yaml(object) => schemas::reference(&schemas::pascal(object)),
         Form::List(object) => schemas::reference(&format!("{}List", schemas::pascal(object))),
-        Form::Events | Form::Chunks => json!({"type": "string", "contentMediaType": "text/event-stream"}),
+        Form::Events | Form::Chunks | Form::Messages | Form::Nothing => {
+            json!({"type": "string", "contentMediaType": "text/event-stream"})
+        }
     }
 }
 
@@ -239,7 +252,7 @@ fn codes_by_status(route: &Route) -> BTreeMap<u16, Vec<Code>> {
 
 /// The answers of one code each that operations refer to.
 fn refusals() -> Map<String, Value> {
-    let native = ROUTES.iter().filter(|route| !openai::has(route.path));
+    let native = ROUTES.iter().filter(|route| !openai::has(route.path) && !mcp::has(route.path));
     let alone = native.flat_map(|route| codes_by_status(route).into_values());
     let alone: Vec<Code> = alone.filter_map(|codes| (codes.len() == 1).then(|| codes[0])).collect();
     let used = Code::ALL.iter().filter(|code| alone.contains(code));
@@ -259,6 +272,11 @@ fn refusal(codes: &[Code]) -> Value {
 /// The same for OpenAI's clients.
 fn openai_refusal(codes: &[Code]) -> Value {
     refusal_in(&schemas::reference("OpenaiError"), codes)
+}
+
+/// The same for hosts of the Model Context Protocol: what is wrong with a message is told as a message.
+fn mcp_refusal(codes: &[Code]) -> Value {
+    refusal_in(&json!({"anyOf": [schemas::reference("McpMessage"), schemas::reference("Error")]}), codes)
 }
 
 fn refusal_in(schema: &Value, codes: &[Code]) -> Value {

@@ -30,6 +30,7 @@ const FILES: &[(&str, &str)] = &[
     ("objects/embeddings.json", include_str!("../../shared/schemas/objects/embeddings.json")),
     ("objects/model.json", include_str!("../../shared/schemas/objects/model.json")),
     ("objects/openai_error.json", include_str!("../../shared/schemas/objects/openai_error.json")),
+    ("objects/mcp_message.json", include_str!("../../shared/schemas/objects/mcp_message.json")),
     ("objects/webhook.json", include_str!("../../shared/schemas/objects/webhook.json")),
     ("objects/delivery.json", include_str!("../../shared/schemas/objects/delivery.json")),
     ("objects/webhook_event.json", include_str!("../../shared/schemas/objects/webhook_event.json")),

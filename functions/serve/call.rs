@@ -220,6 +220,12 @@ fn parse_body<B: DeserializeOwned>(route: &Route, request: &Request) -> Result<B
         return serde_json::from_value(Value::Null).map_err(Error::internal);
     };
     let schema = parsed_schema(schema)?;
+    if schema["x-read-as"] == "text" {
+        // The protocol that the route speaks has a library of its own, which reads it and says what is wrong with it.
+        let text = std::str::from_utf8(request.body())
+            .map_err(|_| Error::new(Code::RequestInvalid, "The body is not UTF-8."))?;
+        return serde_json::from_value(Value::String(text.to_owned())).map_err(Error::internal);
+    }
     let form = BodyForm::of(schema, request.headers())?;
     let bytes: &[u8] = request.body();
     let is_empty = bytes.iter().all(u8::is_ascii_whitespace);
@@ -356,7 +362,8 @@ fn acceptable(route: &Route, headers: &HeaderMap) -> Result<()> {
     if accept.trim().is_empty() || ranges.any(|range| has(range) || is_yaml(range)) {
         return Ok(());
     }
-    let mut media: Vec<&str> = route.answers.iter().map(|(_, form)| form.media()).collect();
+    let media = route.answers.iter().map(|(_, form)| form.media());
+    let mut media: Vec<&str> = media.filter(|media| !media.is_empty()).collect();
     media.dedup();
     Err(Error::new(
         Code::NotAcceptable,

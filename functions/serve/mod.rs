@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::{Instrument, Span, field};
 
-use crate::{Route, openai};
+use crate::{Route, mcp, openai};
 
 /// Serves one route until the process ends.
 pub async fn route<B, H, F>(route: &'static Route, handle: H) -> std::result::Result<(), lambda_http::Error>
@@ -202,7 +202,11 @@ fn api_version(headers: &http::HeaderMap) -> Result<()> {
 
 /// The body of a failure, in the form of those who call this path.
 pub(crate) fn told(path: &str, error: &Error, request_id: &str) -> Value {
-    if openai::has(path) { error.openai() } else { error.envelope(Some(request_id)) }
+    match path {
+        _ if openai::has(path) => error.openai(),
+        _ if mcp::has(path) => mcp::refusal(error, request_id),
+        _ => error.envelope(Some(request_id)),
+    }
 }
 
 /// The answer of a failure.

@@ -12,7 +12,7 @@ use persona::{
     error::Code,
     id::RunId,
     run::Tail,
-    store::idempotency::{Kept, KeptForm, Once, OnceClaim},
+    store::idempotency::{KEPT_SECONDS, Kept, KeptForm, Once, OnceClaim},
     tenant::Tenant,
 };
 use sha2::{Digest, Sha256};
@@ -65,7 +65,7 @@ pub(super) async fn claim<B>(
             Ok(Claim::Mine(Claimed { app: app.clone(), tenant, once, run }))
         }
         OnceClaim::Answered(run, kept) => Ok(Claim::Answered(told_again(app, tenant, run, *kept))),
-        OnceClaim::InProgress => Err(Error::new(
+        OnceClaim::InProgress(_) => Err(Error::new(
             Code::IdempotencyInProgress,
             "The first request with this Idempotency-Key is still being answered. Send it again in a moment.",
         )
@@ -83,7 +83,8 @@ pub(super) fn named(route: &Route, request: &lambda_http::Request) -> Result<Opt
     if route.method != "POST" {
         return Ok(None);
     }
-    Ok(key(request.headers())?.map(|key| Once { key, fingerprint: fingerprint(route, request) }))
+    let named = key(request.headers())?;
+    Ok(named.map(|key| Once { key, fingerprint: fingerprint(route, request), kept_seconds: KEPT_SECONDS }))
 }
 
 /// SHA-256 of method, path, query and body.

@@ -40,6 +40,7 @@ def play(emulator, outputs, say):
     other = check_streamed_form(live, say)
     check_conversation(live, say)
     check_openai(live, other, say)
+    check_mcp(live, other, say)
     check_marketplace(live, Api(base, create_workspace(emulator, outputs, "live")), other, say)
     check_lists(api, persona, say)
     check_editing(api, say)
@@ -228,6 +229,46 @@ def complete(live, model, message, conversation=None):
     return expect(live.call("POST", "/v1/openai/chat/completions", body, headers), 200).json()
 
 
+def check_mcp(live, persona, say):
+    """Personas as tools, prompts and resources: talked with, made, read, and listed page by page."""
+    conversation = expect(live.call("POST", "/v1/chat/conversations", {"persona_id": persona}), 201).json()["id"]
+    expect(live.call("POST", f"/v1/chat/conversations/{conversation}/messages", {"message": "Good evening"}), 200)
+    # The function has not met the persona, and finds messages before its own.
+    for message in ("And what do you fear?", "And at night?"):
+        call_tool(live, f"chat_with_{persona}", {"message": message, "conversation_id": conversation})
+    call_tool(live, f"chat_with_{SLUG}", {"message": "Good evening"})
+    made = call_tool(live, "create_persona", {"intent": INTENT, "seed": 11, "slug": "made-by-a-tool"})["persona"]
+    said = call_tool(live, made["tool"], {"message": "Good evening"})
+    for version in ({}, {"version": 1}):
+        call_tool(live, "get_persona", {"persona": made["id"]} | version)
+    page = call_tool(live, "list_personas", {"limit": 1})
+    call_tool(live, "list_personas", {"limit": 1, "cursor": page["next_cursor"]})
+    names = [tool["name"] for tool in ask(live, "tools/list", {})["tools"]]
+    prompt = ask(live, "prompts/get", {"name": made["slug"]})["messages"][0]["content"]["text"]
+    text = ask(live, "resources/read", {"uri": made["resource"]})["contents"][0]["text"]
+    if made["tool"] not in names or not said["content"] or made["name"] not in prompt or made["id"] not in text:
+        raise SmokeError(f"the tools are {names}, {said} was said, by {prompt[:200]!r}, of {text[:200]!r}")
+    expect(live.call("DELETE", f"/v1/personas/{made['id']}"), 200)
+    say(f"{len(names)} tools over MCP: {made['id']} was made by one, and {said['content'][:40]!r} said by another")
+
+
+def ask(live, method, params):
+    """The result of a method of the Model Context Protocol, whole or the last message of a stream."""
+    accept = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    body = expect(live.call("POST", "/v1/mcp", message, accept), 200).body.decode()
+    lines = [line.removeprefix("data:") for line in body.splitlines() if line.startswith("data:")]
+    answer = json.loads(lines[-1] if lines else body)
+    if "result" not in answer:
+        raise SmokeError(f"{method} {params} was answered {answer}")
+    return answer["result"]
+
+
+def call_tool(live, name, arguments):
+    """What a tool made."""
+    return ask(live, "tools/call", {"name": name, "arguments": arguments})["structuredContent"]
+
+
 def check_marketplace(live, stranger, other, say):
     """Two personas published, found by another workspace page by page, installed, and taken off in each way."""
     path = "/v1/marketplace/personas"
@@ -239,8 +280,9 @@ def check_marketplace(live, stranger, other, say):
     page = expect(stranger.call("GET", f"{path}?limit=1&sort=newest"), 200).json()
     rest = expect(stranger.call("GET", f"{path}?limit=1&sort=newest&cursor={page['next_cursor']}"), 200).json()
     found = expect(stranger.call("GET", f"{path}?q=keeper+light&tag=sea"), 200).json()["data"]
+    found += call_tool(stranger, "search_marketplace", {"q": "keeper light", "tag": "sea"})["listings"]
     ids = [listing["id"] for listing in page["data"] + rest["data"] + found]
-    if ids != [second["id"], first["id"], first["id"]]:
+    if ids != [second["id"], first["id"], first["id"], first["id"]]:
         raise SmokeError(f"{path} found {ids}, not {second['id']} and {first['id']}")
     seen = expect(stranger.call("GET", f"{path}/{first['id']}"), 200).json()
     copy = expect(stranger.call("POST", f"{path}/{first['id']}/install"), 201).json()
@@ -351,7 +393,8 @@ def check_fields(api, say):
     slow = begin(api, given | {"intent": f"{INTENT} [[trigger:slow]]"})
     expect(api.call("POST", f"/v1/runs/{slow}/cancel"), 200)
     wait_for_end(api, begin(api, given | {"intent": f"{INTENT} [[trigger:moderation_block]]"}), "failed")
-    for persona in (made["id"], copy["id"], again):
+    by_tool = call_tool(api, "create_persona", given)["persona"]["id"]
+    for persona in (made["id"], copy["id"], again, by_tool):
         expect(api.call("DELETE", f"/v1/personas/{persona}"), 200)
     for name in ("house", "motto"):
         expect(api.call("DELETE", f"{path}/{name}"), 200)
@@ -373,6 +416,7 @@ def check_pipelines(api, say):
     overrides = {"mode": "fresh", "overrides": {"pipeline": "considered"}}
     again = expect(api.call("POST", f"/v1/runs/{other['id']}/replay", overrides), 201, 202).json()
     wait_for_end(api, again["id"], "completed")
+    call_tool(api, "create_persona", {"intent": INTENT, "pipeline": "considered"})
     refine = f"/v1/personas/{followed['output_ref']['id']}/refine"
     strange = {"instruction": "make her older", "pipeline": "considered"}
     expect(api.call("POST", refine, strange), 400, "request.invalid")

@@ -123,6 +123,7 @@ def _environment(plan: Plan) -> dict[str, str]:
         "PERSONA_MODEL_URL": f"http://{HOST}:{plan.ports.model}/v1",
         "PERSONA_EMBEDDINGS_URL": f"http://{HOST}:{plan.ports.embeddings}/v1",
         "PERSONA_LOGS": str(plan.state / "logs"),
+        "PERSONA_HOSTS": f"{HOST},localhost",
         # Who develops has webhooks led to this machine; the template never says this.
         "PERSONA_WEBHOOKS_LOOPBACK": "open",
     }

@@ -116,6 +116,12 @@ pub fn unfit(message: &str) -> Option<String> {
     }
 }
 
+/// Refuses a message that no turn is made of: empty, too long, or blocked. Nothing is read or written for that.
+pub fn check(message: &str) -> Result<()> {
+    Error::invalid_all(unfit(message).map(|why| Detail::new("/message", why)).into_iter().collect())?;
+    moderate(message)
+}
+
 /// A turn that has begun: it is written, and the model is not asked yet.
 pub struct Turn {
     app: App,

@@ -20,18 +20,20 @@ use crate::{
     tenant::Tenant,
 };
 
-/// How long an answer is kept, seconds.
-const KEPT_SECONDS: i64 = 24 * 60 * 60;
+/// How long the answer to a caller's own key is kept, seconds.
+pub const KEPT_SECONDS: i64 = 24 * 60 * 60;
 /// Compressed answers above this are not kept: an item has 400 KB.
 const BYTES_MOST: usize = 380_000;
 
 /// A key and what came with it.
 #[derive(Debug, Clone)]
 pub struct Once {
-    /// The caller's own key.
+    /// The caller's own key, or one that was derived from the call.
     pub key: String,
     /// SHA-256 of method, path, query and body.
     pub fingerprint: String,
+    /// How long the key is remembered, seconds.
+    pub kept_seconds: i64,
 }
 
 /// An answer at rest.
@@ -70,8 +72,8 @@ pub enum OnceClaim {
     Won(RunId),
     /// It was answered.
     Answered(RunId, Box<Kept>),
-    /// The first call goes on.
-    InProgress,
+    /// The first call goes on, with this run if it makes one; none where others claim and give back all the time.
+    InProgress(Option<RunId>),
     /// It came with something else.
     Other,
 }
@@ -121,7 +123,7 @@ impl Store {
                 .expression_attribute_values(":lease", number(lease_millis))
                 .expression_attribute_values(":now", number(now_millis))
                 .expression_attribute_values(":seconds", number(now))
-                .expression_attribute_values(":kept", number(now + KEPT_SECONDS))
+                .expression_attribute_values(":kept", number(now + once.kept_seconds))
                 .expression_attribute_values(":run", text(RunId::new().to_string()))
                 .return_values(ReturnValue::AllNew)
                 .send()
@@ -145,7 +147,7 @@ impl Store {
             }
             return claimed_before(record, once);
         }
-        Ok(OnceClaim::InProgress)
+        Ok(OnceClaim::InProgress(None))
     }
 
     /// Keeps the answer, unless another has taken the claim over.
@@ -211,7 +213,7 @@ fn claimed_before(record: Record, once: &Once) -> Result<OnceClaim> {
     if record.fingerprint != once.fingerprint {
         return Ok(OnceClaim::Other);
     }
-    let Some(answer) = &record.answer else { return Ok(OnceClaim::InProgress) };
+    let Some(answer) = &record.answer else { return Ok(OnceClaim::InProgress(Some(record.run))) };
     let mut kept: Kept = serde_json::from_str(answer).map_err(Error::internal)?;
     let body = zstd::decode_all(record.body.as_slice()).map_err(Error::internal)?;
     kept.body = String::from_utf8(body).map_err(Error::internal)?;

@@ -27,8 +27,9 @@ impl Walk {
         let answer = send(request(self, route)).await;
         assert!(answer.status.is_success(), "{bin}: {}", answer.text);
         assert_described(route, &answer);
-        if route.answers.contains(&(200, Form::Chunks)) {
-            // Clients of their own read these: tests/routes/openai.
+        let own = [(200, Form::Chunks), (200, Form::Messages)];
+        if own.iter().any(|form| route.answers.contains(form)) {
+            // Clients of their own read these: tests/routes/openai, tests/routes/mcp.
         } else if answer.header("content-type") == "text/event-stream" {
             let events = parse_events(&answer.text);
             assert!(events.len() > 1, "{bin}: {}", answer.text);
@@ -135,6 +136,21 @@ impl Walk {
         let run = format!("/v1/runs/{}", called["persona"]["run_id"].as_str().unwrap());
         self.plain("runs-get", run.clone()).await;
         self.plain("runs-events", format!("{run}/events")).await;
+    }
+}
+
+impl Walk {
+    /// A message of the Model Context Protocol, whole and as a stream.
+    async fn mcp(&mut self) {
+        let both = "application/json, text/event-stream";
+        let made = json!({"name": "create_persona", "arguments": {"intent": "A cook"}, "_meta": {"progressToken": 1}});
+        for (method, params) in [("tools/list", json!({})), ("tools/call", made)] {
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+            self.take("mcp-call", |walk, route| {
+                walk.call(route, route.path).header("accept", both).json(&body)
+            })
+            .await;
+        }
     }
 }
 
@@ -261,6 +277,7 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     walk.pipelines().await;
     walk.conversation(&persona).await;
     walk.openai(&persona).await;
+    walk.mcp().await;
     walk.webhooks().await;
     walk.marketplace(&one).await;
     walk.plain("personas-delete", one).await;

@@ -86,6 +86,7 @@ fn body_for(route: &Route) -> Value {
         "webhooks-create" => json!({"url": HOOK, "events": ["run.completed"]}),
         "embeddings-create" => json!({"model": "sandbox-1", "input": "Hello"}),
         "workspace-update" => json!({"name": "Renamed"}),
+        "mcp-call" => json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}),
         "keys-create" => json!({"name": "another", "scopes": ["read"]}),
         _ => json!({}),
     }

@@ -4,6 +4,7 @@ mod idempotency;
 mod keys;
 mod limits;
 mod marketplace;
+mod mcp;
 mod openai;
 mod personas;
 mod pipelines;

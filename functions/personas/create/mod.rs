@@ -5,8 +5,9 @@ use persona::{
     app::App,
     config::Setting,
     error::Code,
-    key::Scope,
-    run::{self, CreatePersona, RunKind, RunStatus, Started, Tail, events::Event},
+    key::{Caller, Scope},
+    run::{self, CreatePersona, Run, RunKind, RunStatus, Started, Tail, events::Event},
+    store::personas::PersonaEntry,
 };
 
 use super::editing;
@@ -53,7 +54,7 @@ pub async fn handle(app: App, call: Call<CreatePersona>) -> Result<Reply> {
 }
 
 /// The run's events, the first of them at once.
-pub(crate) fn streamed(app: &App, caller: &persona::key::Caller, started: Started) -> Reply {
+pub(crate) fn streamed(app: &App, caller: &Caller, started: Started) -> Reply {
     let run = started.run;
     let first = Event { seq: 1, body: started.first, created_at: run.created_at.clone() };
     let tail = Tail::new(app.clone(), *caller.tenant(), run.id, 1);
@@ -61,28 +62,41 @@ pub(crate) fn streamed(app: &App, caller: &persona::key::Caller, started: Starte
         .with_header("location", format!("/v1/runs/{}", run.id))
 }
 
+/// What a run came to.
+pub(crate) enum Outcome {
+    /// The persona, made or edited.
+    Persona(Run, PersonaEntry),
+    /// The run, which goes on, or was cancelled.
+    Run(Run),
+}
+
 /// The persona where the run has ended well, its error where it has failed, and the run where it goes on.
-pub(crate) async fn ended_reply(
-    app: &App,
-    caller: &persona::key::Caller,
-    run: persona::run::Run,
-    ended: bool,
-) -> Result<Reply> {
-    let location = format!("/v1/runs/{}", run.id);
+pub(crate) async fn outcome(app: &App, caller: &Caller, run: Run, ended: bool) -> Result<Outcome> {
     let run = if ended { app.store().await.run(caller.tenant(), run.id).await?.unwrap_or(run) } else { run };
     match run.status {
         RunStatus::Completed => {
             let entry = app.store().await.persona(caller.tenant(), run.persona_id, None).await?;
             let entry = entry.ok_or_else(|| Error::not_found("persona", &run.persona_id.to_string()))?;
-            let tag = editing::etag(entry.version);
-            let made = run.kind == RunKind::PersonaCreate;
-            let reply = Reply::json(if made { 201 } else { 200 }, entry.document()?).with_header("etag", tag);
-            Ok(if made { reply.with_header("location", format!("/v1/personas/{}", entry.id)) } else { reply })
+            Ok(Outcome::Persona(run, entry))
         }
         RunStatus::Failed => Err(run
             .stored_error()
             .map_or_else(|| Error::internal("a failed run without error"), Error::from)
             .with_run(run.id)),
-        _ => Ok(Reply::json(202, run.to_object(&run.step_order(), None)).with_header("location", location)),
+        _ => Ok(Outcome::Run(run)),
+    }
+}
+
+/// The outcome as it is answered over HTTP.
+pub(crate) async fn ended_reply(app: &App, caller: &Caller, run: Run, ended: bool) -> Result<Reply> {
+    match outcome(app, caller, run, ended).await? {
+        Outcome::Persona(run, entry) => {
+            let tag = editing::etag(entry.version);
+            let made = run.kind == RunKind::PersonaCreate;
+            let reply = Reply::json(if made { 201 } else { 200 }, entry.document()?).with_header("etag", tag);
+            Ok(if made { reply.with_header("location", format!("/v1/personas/{}", entry.id)) } else { reply })
+        }
+        Outcome::Run(run) => Ok(Reply::json(202, run.to_object(&run.step_order(), None))
+            .with_header("location", format!("/v1/runs/{}", run.id))),
     }
 }

@@ -4,7 +4,7 @@ use persona::{
     Result,
     app::App,
     config::Setting,
-    key::Scope,
+    key::{Caller, Scope},
     store::personas::{PersonaEntry, Visibility},
 };
 
@@ -30,21 +30,36 @@ pub const ROUTE: Route = Route {
     settings: &[Setting::WorkspacesTable, Setting::PersonasTable, Setting::SigningSecret],
 };
 
+/// Which of the personas that a key may see are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Filter<'a> {
+    pub visibility: Option<Visibility>,
+    pub language: Option<&'a str>,
+    /// Words of name and summary.
+    pub words: Option<&'a str>,
+}
+
+impl Filter<'_> {
+    /// Whether a persona is listed for this caller.
+    pub(crate) fn keeps(&self, caller: &Caller, entry: &PersonaEntry) -> bool {
+        let has = |word: &str| entry.search.contains(&word.to_lowercase());
+        access::may_see(caller, entry)
+            && self.visibility.is_none_or(|wanted| entry.visibility == wanted)
+            && self.language.is_none_or(|wanted| entry.language == wanted)
+            && self.words.is_none_or(|words| words.split_whitespace().all(has))
+    }
+}
+
 /// Filters by visibility, language, and words of name and summary.
 pub async fn handle(app: App, call: Call) -> Result<Reply> {
-    let visibility: Option<Visibility> = call.query.one_of("visibility", "private, workspace, public")?;
-    let language = call.query.get("language");
-    let words = call.query.get("q").map(str::to_lowercase);
+    let filter = Filter {
+        visibility: call.query.one_of("visibility", "private, workspace, public")?,
+        language: call.query.get("language"),
+        words: call.query.get("q"),
+    };
     let filters = call.query.filters();
     let paging = Paging::of(&app, &call, &ROUTE, &filters).await?;
-    let keep = |entry: &PersonaEntry| {
-        access::may_see(&call.caller, entry)
-            && visibility.is_none_or(|wanted| entry.visibility == wanted)
-            && language.is_none_or(|wanted| entry.language == wanted)
-            && words
-                .as_deref()
-                .is_none_or(|words| words.split_whitespace().all(|word| entry.search.contains(word)))
-    };
+    let keep = |entry: &PersonaEntry| filter.keeps(&call.caller, entry);
     let page =
         app.store().await.personas(call.caller.tenant(), paging.after.as_deref(), paging.limit, keep).await?;
     let data = page.items.iter().map(|(_, entry)| entry.document()).collect::<Result<Vec<_>>>()?;
