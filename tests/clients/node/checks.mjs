@@ -2,7 +2,7 @@
 
 import { API, check, read } from "./stack.mjs";
 
-export { check };
+export { API, check };
 export const BASE = `${API}/v1/openai`;
 export const KEY = read("PERSONA_API_KEY");
 export const MODEL = read("PERSONA_MODEL");
