@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{id::WorkspaceId, key::Scope};
 
-/// Every scope, in the order in which they are told.
-const SCOPES: [Scope; 4] = [Scope::Read, Scope::Write, Scope::Chat, Scope::Admin];
+/// Every scope that may be granted, in the order in which they are told.
+pub const SCOPES: [Scope; 4] = [Scope::Read, Scope::Write, Scope::Chat, Scope::Admin];
 /// What is asked for where nothing is said: all but administration.
 const USUAL: [Scope; 3] = [Scope::Read, Scope::Write, Scope::Chat];
 

@@ -12,7 +12,7 @@ mod provider;
 mod refusal;
 mod ticket;
 
-pub use grant::{Asked, Grant, joined};
+pub use grant::{Asked, Grant, SCOPES, joined};
 pub use person::{Email, Person};
 pub use provider::{Config, Provider};
 pub use refusal::{Reason, Refusal, Result, not_set_up};

@@ -14,6 +14,11 @@ const BYTES: usize = 32;
 /// The length of 32 bytes in base64url.
 const WIDTH: usize = 43;
 
+/// Whether a text is 32 bytes in base64url, without padding.
+fn is_of_32_bytes(text: &str) -> bool {
+    text.len() == WIDTH && URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == BYTES)
+}
+
 /// 256 random bits as text. Never logged.
 #[derive(Debug, Clone)]
 pub struct Ticket(SecretString);
@@ -57,9 +62,7 @@ impl FromStr for Ticket {
     type Err = InvalidTicket;
 
     fn from_str(text: &str) -> Result<Self, InvalidTicket> {
-        let well_formed =
-            text.len() == WIDTH && URL_SAFE_NO_PAD.decode(text).is_ok_and(|it| it.len() == BYTES);
-        if well_formed { Ok(Self(text.to_owned().into())) } else { Err(InvalidTicket) }
+        if is_of_32_bytes(text) { Ok(Self(text.to_owned().into())) } else { Err(InvalidTicket) }
     }
 }
 
@@ -70,9 +73,7 @@ pub struct Challenge(String);
 impl Challenge {
     /// A `code_challenge` as a client sends it: 32 bytes in base64url.
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed =
-            text.len() == WIDTH && URL_SAFE_NO_PAD.decode(text).is_ok_and(|it| it.len() == BYTES);
-        well_formed.then(|| Self(text.to_owned()))
+        is_of_32_bytes(text).then(|| Self(text.to_owned()))
     }
 
     /// Whether `verifier` (43 to 128 unreserved characters) is what it was made of.

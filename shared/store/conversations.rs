@@ -295,11 +295,7 @@ impl Store {
             }
         }
         writes.extend(end.also);
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
+        self.unless_changed(writes).await
     }
 
     fn header_update(

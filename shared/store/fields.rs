@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Up
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Refused, Store, number, primary_key, runs::delete, text, to_item};
+use super::{Store, number, primary_key, runs::delete, text, to_item};
 use crate::{
     config::Setting,
     error::{Error, Result},
@@ -246,11 +246,7 @@ impl Store {
                 writes.push(heeded_write(tenant, copy, heeded.as_deref())?);
             }
         }
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
+        self.unless_changed(writes).await
     }
 }
 

@@ -357,14 +357,6 @@ impl Store {
         delete(Delete::builder().table_name(TABLE.read()?).set_key(Some(key)))
     }
 
-    async fn unless_changed(&self, writes: Vec<TransactWriteItem>) -> Result<bool> {
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
-    }
-
     /// Moves a listing to where its installs have brought it. Whoever is overtaken leaves it to the other.
     pub async fn reshelve(&self, before: &Listing, installs: u64) -> Result<()> {
         let listing =

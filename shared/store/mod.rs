@@ -32,6 +32,7 @@ use aws_sdk_dynamodb::{
         retry::RetryConfig, timeout::TimeoutConfig,
     },
     error::{BoxError, ProvideErrorMetadata, SdkError},
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest},
 };
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
@@ -341,6 +342,31 @@ impl Store {
                 .map_err(Refused::from_sdk)
         };
         attempt.retry(contention()).when(|refused| matches!(refused, Refused::Conflict)).await.map(|_| ())
+    }
+
+    /// The same, where it says enough that a condition failed: `false`, and nothing is written.
+    async fn unless_changed(&self, writes: Vec<TransactWriteItem>) -> Result<bool> {
+        match self.transact(writes).await {
+            Ok(()) => Ok(true),
+            Err(Refused::Conditions(_)) => Ok(false),
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+}
+
+/// Sends an update; `None` where its condition failed, else the item as it is now.
+async fn updated<T: DeserializeOwned>(update: UpdateItemFluentBuilder) -> Result<Option<T>> {
+    let send = || async { update.clone().send().await };
+    match send.retry(contention()).when(is_contended).await {
+        Ok(output) => from_item(output.attributes.unwrap_or_default()).map(Some),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(storage(error)),
     }
 }
 

@@ -598,14 +598,11 @@ impl Store {
         if let Some(publication) = &entry.publication {
             writes.push(self.listing_delete(mode, publication.listing)?);
         }
-        match self.transact(writes).await {
-            Ok(()) => {
-                self.delete_rest(tenant, mode, entry.id).await?;
-                Ok(true)
-            }
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
+        let deleted = self.unless_changed(writes).await?;
+        if deleted {
+            self.delete_rest(tenant, mode, entry.id).await?;
         }
+        Ok(deleted)
     }
 
     /// Deletes what is left of a persona that is gone: its listing's parts, versions, their vectors, their records. Safe

@@ -9,12 +9,12 @@ use backon::Retryable;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Refused, Store, contention, is_contended,
+    Store, contention, is_contended,
     keys::KeyRecord,
     number, primary_key,
     runs::put,
-    storage,
-    webhooks::{Due, patience_millis, updated, watched},
+    storage, updated,
+    webhooks::{Due, patience_millis, watched},
 };
 use crate::{
     Usd,
@@ -112,7 +112,7 @@ impl Store {
             .map_err(Error::internal)?;
         let mut writes = vec![TransactWriteItem::builder().update(reminder).build()];
         writes.extend(self.event_writes(tenant, std::slice::from_ref(event))?);
-        self.once(writes).await
+        self.unless_changed(writes).await
     }
 
     /// What a month has come to; `None` where the workspace has no budget (any more).
@@ -157,16 +157,7 @@ impl Store {
         let update = update.build().map_err(Error::internal)?;
         let mut writes = vec![TransactWriteItem::builder().update(update).build()];
         writes.extend(self.event_writes(tenant, events)?);
-        self.once(writes).await
-    }
-
-    /// `false` where another was faster.
-    async fn once(&self, writes: Vec<TransactWriteItem>) -> Result<bool> {
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
+        self.unless_changed(writes).await
     }
 
     /// Looks at a month in everybody's stead for a while. `None` where another does, or something was spent since: then

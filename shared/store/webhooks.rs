@@ -17,7 +17,7 @@ use super::{
     Item, Page, Refused, Store, contention, from_item, is_contended, number, primary_key,
     reminders::{self, Spending},
     runs::{delete, put, put_new},
-    storage, text, to_attribute, to_item,
+    storage, text, to_attribute, to_item, updated,
 };
 use crate::{
     clock::{Clock, days},
@@ -368,11 +368,7 @@ impl Store {
             .build()
             .map_err(Error::internal)?;
         let writes = vec![delete(gone)?, TransactWriteItem::builder().update(counted).build()];
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
+        self.unless_changed(writes).await
     }
 
     /// Takes one of the slots that were free when the webhook was read. `None` where none is.
@@ -510,11 +506,7 @@ impl Store {
         for delivery in deliveries {
             writes.push(put_new(&table, delivery_item(tenant, delivery)?)?);
         }
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
+        self.unless_changed(writes).await
     }
 }
 
@@ -743,24 +735,6 @@ impl Store {
             .update_expression("SET active_due = :due")
             .expression_attribute_values(":due", number(now_millis + patience_millis()));
         updated::<serde::de::IgnoredAny>(update).await.map(|_| ())
-    }
-}
-
-/// Sends an update; `None` where its condition failed, else the item as it is now.
-pub(super) async fn updated<T: serde::de::DeserializeOwned>(
-    update: UpdateItemFluentBuilder,
-) -> Result<Option<T>> {
-    let send = || async { update.clone().send().await };
-    match send.retry(contention()).when(is_contended).await {
-        Ok(output) => from_item(output.attributes.unwrap_or_default()).map(Some),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(storage(error)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use persona::{
     app::App,
-    auth::{CLIENT, Result},
+    auth::{CLIENT, Result, SCOPES},
     config::Setting,
 };
 use serde_json::json;
@@ -40,7 +40,7 @@ pub async fn handle(app: App, _call: OpenCall) -> Result<Reply> {
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code", super::token::DEVICE_GRANT],
-            "scopes_supported": ["read", "write", "chat", "admin"],
+            "scopes_supported": SCOPES,
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["none"],
             "revocation_endpoint_auth_methods_supported": ["none"],

@@ -8,7 +8,6 @@ use persona::{
         joined,
         key::{Minted, redeem_code, redeem_device},
     },
-    clock::{Clock, SystemClock},
     config::Setting,
 };
 use serde_json::json;
@@ -56,12 +55,12 @@ pub async fn handle(app: App, call: OpenCall) -> Result<Reply> {
         }
     };
     Span::current().record("workspace_id", field::display(minted.entered.workspace.id));
-    Ok(told(&minted))
+    Ok(told(&minted, app.clock().epoch_millis()))
 }
 
-fn told(minted: &Minted) -> Reply {
+fn told(minted: &Minted, now_millis: i64) -> Reply {
     let workspace = &minted.entered.workspace;
-    let left = (minted.record.ends_millis - SystemClock.epoch_millis() + 500) / 1_000;
+    let left = (minted.record.ends_millis - now_millis + 500) / 1_000;
     Reply::json(
         200,
         json!({

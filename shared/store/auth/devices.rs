@@ -13,9 +13,7 @@ use crate::{
     clock::millis,
     config::Setting,
     error::{Error, Result},
-    store::{
-        Refused, Store, from_item, number, primary_key, runs::put_new, storage, text, to_attribute, to_item,
-    },
+    store::{Store, from_item, number, primary_key, runs::put_new, storage, to_attribute, to_item},
 };
 
 /// A device that waits.
@@ -102,11 +100,7 @@ impl Store {
             put_new(&table, to_item(&Place::device(device).partition(), SORT_KEY, &record)?)?,
             put_new(&table, to_item(&user_code_partition(user_code), SORT_KEY, &named)?)?,
         ];
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
+        self.unless_changed(writes).await
     }
 
     /// The device of a device code's digest.
@@ -196,7 +190,7 @@ impl Store {
             .condition_expression("#status = :pending AND ends_at > :now")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":status", to_attribute(&status)?)
-            .expression_attribute_values(":pending", text("pending"))
+            .expression_attribute_values(":pending", to_attribute(&Decided::Pending)?)
             .expression_attribute_values(":now", number(now.unix_timestamp()));
         let update = match grant {
             Some(grant) => update

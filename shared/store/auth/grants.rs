@@ -1,10 +1,7 @@
 //! What people have granted, until it becomes a key: once. A grant that is redeemed again ends the key that it made.
 
-use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
-    types::{TransactWriteItem, Update},
-};
-use serde::{Deserialize, Serialize};
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use time::OffsetDateTime;
 
 use super::{Entered, SignIn, Stage, forgotten, people::still_member};
@@ -19,7 +16,7 @@ use crate::{
         keys::{KeyDraft, KeyRecord, SignedIn},
         number, primary_key,
         runs::put_new,
-        storage, text, to_item,
+        storage, text, to_item, updated,
     },
     tenant::Tenant,
 };
@@ -89,23 +86,15 @@ impl Store {
 
     /// Takes a grant for the key of this id; `false` when it was taken before.
     pub async fn claim_grant(&self, place: Place<'_>, key: KeyId) -> Result<bool> {
-        let answer = self
+        let claim = self
             .client
             .update_item()
             .table_name(Setting::WorkspacesTable.read()?)
             .set_key(Some(primary_key(&place.partition(), place.kind)))
             .update_expression("SET key_id = :key")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(key_id)")
-            .expression_attribute_values(":key", text(key.to_string()))
-            .send()
-            .await;
-        match answer {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(storage(error)),
-            },
-        }
+            .expression_attribute_values(":key", text(key.to_string()));
+        Ok(updated::<IgnoredAny>(claim).await?.is_some())
     }
 
     /// The key of a grant that this call has claimed, where the person was found to be a member. `None` when that is so no

@@ -3,11 +3,8 @@
 //!
 //! The membership itself lies with the workspace; what a person or an address may look up leads there and decides nothing.
 
-use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
-    types::{ConditionCheck, Delete, Put, TransactWriteItem, Update},
-};
-use serde::{Deserialize, Serialize};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, TransactWriteItem, Update};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use time::OffsetDateTime;
 
 use super::forgotten;
@@ -19,8 +16,9 @@ use crate::{
     id::WorkspaceId,
     key::Scope,
     store::{
-        Refused, Store, from_item, number, primary_key, sort_key, storage, text, to_attribute, to_item,
-        workspaces,
+        Refused, Store, from_item, number, primary_key,
+        runs::{delete, put},
+        sort_key, text, to_attribute, to_item, updated, workspaces,
     },
     tenant::Tenant,
 };
@@ -103,7 +101,7 @@ impl Store {
             .expression_attribute_values(":now", text(timestamp(now)))
             .build()
             .map_err(Error::internal)?;
-        let pointer = put(&table, &email_partition(&digest), tenant, &digest)?;
+        let pointer = point(&table, &email_partition(&digest), tenant, &digest)?;
         let writes = vec![TransactWriteItem::builder().update(update).build(), pointer];
         self.transact(writes).await.map_err(Refused::into_error)
     }
@@ -115,11 +113,11 @@ impl Store {
             self.get(Setting::WorkspacesTable, &members_partition(tenant), &digest).await?;
         let person = member.and_then(|member| member.person);
         let mut writes = vec![
-            delete(&table, &members_partition(tenant), &digest)?,
-            delete(&table, &email_partition(&digest), &pointer_key(tenant))?,
+            gone(&table, &members_partition(tenant), &digest)?,
+            gone(&table, &email_partition(&digest), &pointer_key(tenant))?,
         ];
         if let Some(person) = &person {
-            writes.push(delete(&table, &person_partition(person), &pointer_key(tenant))?);
+            writes.push(gone(&table, &person_partition(person), &pointer_key(tenant))?);
         }
         self.transact(writes).await.map_err(Refused::into_error)?;
         for key in self.keys_of(tenant, person.as_deref().unwrap_or_default()).await? {
@@ -134,18 +132,13 @@ impl Store {
     }
 }
 
-fn put(table: &str, pk: &str, tenant: &Tenant, member: &str) -> Result<TransactWriteItem> {
+fn point(table: &str, pk: &str, tenant: &Tenant, member: &str) -> Result<TransactWriteItem> {
     let pointer = Pointer { member: member.to_owned() };
-    let put = Put::builder()
-        .table_name(table)
-        .set_item(Some(to_item(pk, &pointer_key(tenant), &pointer)?))
-        .build()
-        .map_err(Error::internal)?;
-    Ok(TransactWriteItem::builder().put(put).build())
+    put(table, to_item(pk, &pointer_key(tenant), &pointer)?)
 }
 
-fn delete(table: &str, pk: &str, sk: &str) -> Result<TransactWriteItem> {
-    crate::store::runs::delete(Delete::builder().table_name(table).set_key(Some(primary_key(pk, sk))))
+fn gone(table: &str, pk: &str, sk: &str) -> Result<TransactWriteItem> {
+    delete(Delete::builder().table_name(table).set_key(Some(primary_key(pk, sk))))
 }
 
 /// Whoever ends the membership at the same moment either finds the key, or there is none.
@@ -180,7 +173,7 @@ impl Store {
                 .expression_attribute_values(":now", text(timestamp(now)))
                 .build()
                 .map_err(Error::internal)?;
-            let pointer = put(&table, &person_partition(&person.digest()), &tenant, &digest)?;
+            let pointer = point(&table, &person_partition(&person.digest()), &tenant, &digest)?;
             match self.transact(vec![TransactWriteItem::builder().update(bind).build(), pointer]).await {
                 // Somebody's already, this person's or another's; or ended meanwhile.
                 Ok(()) | Err(Refused::Conditions(_)) => {}
@@ -249,7 +242,7 @@ impl Store {
     /// Counts a wrong user code. `false` when this person has entered too many.
     pub async fn may_guess(&self, person: &Person, now: OffsetDateTime) -> Result<bool> {
         let window = now.unix_timestamp() / SIGN_IN_SECONDS;
-        let answer = self
+        let guess = self
             .client
             .update_item()
             .table_name(Setting::WorkspacesTable.read()?)
@@ -258,15 +251,7 @@ impl Store {
             .condition_expression("attribute_not_exists(pk) OR guesses < :most")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":most", number(GUESSES_MOST))
-            .expression_attribute_values(":forgotten", number(forgotten(now.unix_timestamp())))
-            .send()
-            .await;
-        match answer {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(storage(error)),
-            },
-        }
+            .expression_attribute_values(":forgotten", number(forgotten(now.unix_timestamp())));
+        Ok(updated::<IgnoredAny>(guess).await?.is_some())
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     auth::{Asked, Person, SIGN_IN_SECONDS},
     config::Setting,
     error::{Error, Result},
-    store::{Refused, Store, runs::put_new, text, to_item},
+    store::{Refused, Store, runs::put_new, to_attribute, to_item},
 };
 
 /// A sign-in from its beginning to the person's decision.
@@ -72,18 +72,6 @@ pub enum Stage {
     Denied,
 }
 
-impl Stage {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Begun => "begun",
-            Self::Returned => "returned",
-            Self::Identified => "identified",
-            Self::Approved => "approved",
-            Self::Denied => "denied",
-        }
-    }
-}
-
 const SORT_KEY: &str = "SIGN_IN";
 
 fn partition(state: &str) -> String {
@@ -137,15 +125,11 @@ impl Store {
             .table_name(Setting::WorkspacesTable.read()?)
             .set_item(Some(item(state, sign_in)?))
             .condition_expression("stage = :from")
-            .expression_attribute_values(":from", text(from.as_str()))
+            .expression_attribute_values(":from", to_attribute(&from)?)
             .build()
             .map_err(Error::internal)?;
         let mut writes = vec![TransactWriteItem::builder().put(put).build()];
         writes.extend(more);
-        match self.transact(writes).await {
-            Ok(()) => Ok(true),
-            Err(Refused::Conditions(_)) => Ok(false),
-            Err(refused) => Err(refused.into_error()),
-        }
+        self.unless_changed(writes).await
     }
 }
