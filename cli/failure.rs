@@ -203,6 +203,8 @@ impl Failure {
                 let text = |key: &str| detail[key].as_str().unwrap_or_default();
                 format!("  {}  {}", text("pointer"), text("message"))
             })
+            // A single problem is the message itself.
+            .filter(|line| !line.ends_with(&failure.message))
             .collect();
         if let Some(hint) = hint_of(&code) {
             failure.hints.push(hint.to_owned());

@@ -117,7 +117,7 @@ impl Create {
     async fn intent(&self) -> Result<String> {
         let (text, from) = match (&self.brief, &self.file) {
             (Some(brief), _) => (brief.clone(), "The brief".to_owned()),
-            (None, Some(file)) => (input::text(file).await?, file.display().to_string()),
+            (None, Some(file)) => (input::text(file).await?, named(file)),
             (None, None) => match input::piped().await? {
                 Some(text) => (text, "standard input".to_owned()),
                 None => {

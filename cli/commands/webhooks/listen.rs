@@ -48,6 +48,9 @@ pub(crate) struct Listen {
     /// The port of this machine that the service delivers to
     #[arg(long)]
     port: Option<u16>,
+    /// Watch runs instead of registering a webhook: needs no key with the scope admin, and knows fewer kinds
+    #[arg(long, conflicts_with_all = ["public_url", "port"])]
+    watch: bool,
     /// Sign with this secret where events are made here [default: a new one]
     #[arg(long, value_name = "whsec_…", env = "PERSONA_WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
@@ -71,13 +74,13 @@ impl Listen {
         let forwarder = Forwarder { screen, client: api::client()?, to };
         let events: Vec<&str> =
             if self.events.is_empty() { EVENTS.to_vec() } else { self.events.iter().map(String::as_str).collect() };
-        if self.public_url.is_some() || settings::is_loopback(api.base()) {
+        if self.public_url.is_some() || (settings::is_loopback(api.base()) && !self.watch) {
             return self.delivered(api, &forwarder, &events).await;
         }
         let secret = self.secret.clone().unwrap_or_else(new_secret);
         let watched: Vec<&str> = events.into_iter().filter(|event| Watch::KNOWS.contains(event)).collect();
         screen.note(format_args!(
-            "{} cannot reach this machine, so its runs are watched: {}. For every kind of event, give --public-url.",
+            "Runs of {} are watched, for it cannot reach this machine: {}. Every kind of event comes to a --public-url.",
             settings::told(api.base()),
             watched.join(", ")
         ));
