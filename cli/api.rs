@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode,
+    header::{self, HeaderMap},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -170,10 +173,7 @@ impl<'a> Call<'a> {
 
     /// Sends, and reads the answer as JSON, with its status.
     pub(crate) async fn answer(self) -> Result<(StatusCode, Value)> {
-        let api = self.api;
-        let response = self.send(PATIENCE).await?;
-        let status = response.status();
-        let text = response.text().await.map_err(|error| api.broken(&error))?;
+        let (status, _, text) = self.whole().await?;
         let value = serde_json::from_str(&text)
             .map_err(|_| Failure::internal("the answer is no JSON; is the base URL right?"))?;
         Ok((status, value))
@@ -181,25 +181,39 @@ impl<'a> Call<'a> {
 
     /// Sends, and reads the answer as text, with its `ETag`.
     pub(crate) async fn text(self) -> Result<(String, String)> {
-        let api = self.api;
-        let response = self.send(PATIENCE).await?;
-        let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default().to_owned();
-        let text = response.text().await.map_err(|error| api.broken(&error))?;
-        Ok((text, tag))
+        let (_, headers, text) = self.whole().await?;
+        let tag = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+        Ok((text, tag.to_owned()))
+    }
+
+    /// Sends, and reads the answer to its end; again where that is safe.
+    async fn whole(self) -> Result<(StatusCode, HeaderMap, String)> {
+        let read = async || {
+            let response = self.once(PATIENCE).await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let text = response.text().await.map_err(|error| self.api.broken(&error))?;
+            Ok((status, headers, text))
+        };
+        self.again(read).await
     }
 
     /// Sends, and gives the answer as it begins; again where that is safe.
     pub(crate) async fn send(self, patience: Duration) -> Result<Response> {
-        let (api, repeatable) = (self.api, self.repeatable);
-        let request = self.request;
-        let once = || async {
-            let Some(request) = request.try_clone() else { return Err(Failure::internal("a body that streams")) };
-            let sent = tokio::time::timeout(patience, request.send()).await;
-            let response = sent
-                .map_err(|_| Failure::silent_service(&settings::told(&api.base)))?
-                .map_err(|error| api.broken(&error))?;
-            accepted(response).await
-        };
+        self.again(async || self.once(patience).await).await
+    }
+
+    async fn once(&self, patience: Duration) -> Result<Response> {
+        let Some(request) = self.request.try_clone() else { return Err(Failure::internal("a body that streams")) };
+        let sent = tokio::time::timeout(patience, request.send()).await;
+        let response = sent
+            .map_err(|_| Failure::silent_service(&settings::told(&self.api.base)))?
+            .map_err(|error| self.api.broken(&error))?;
+        accepted(response).await
+    }
+
+    async fn again<T>(&self, once: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let repeatable = self.repeatable;
+        let once = || once();
         once.retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(3))
             .when(|failure: &Failure| match failure.again {
                 Again::No => false,

@@ -77,6 +77,9 @@ async fn passed_on(stream: TcpStream, harm: Harm, cuts: Arc<AtomicUsize>) {
         if to_caller.write_all(bytes).await.is_err() {
             break;
         }
+        if bytes.ends_with(b"\r\n0\r\n\r\n") {
+            room = None;
+        }
         if room == Some(0) {
             cuts.fetch_add(1, Ordering::Relaxed);
             break;
