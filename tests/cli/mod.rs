@@ -1,9 +1,11 @@
 //! The `persona` command line as people run it: a process of its own, against the running stack.
 
+mod auth;
 mod chat;
 mod failures;
 mod files;
 mod making;
+mod mcp;
 mod nouns;
 mod proxy;
 mod runs;

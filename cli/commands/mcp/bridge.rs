@@ -31,7 +31,7 @@ use crate::{
 
 /// From this revision on, headers repeat what a message is about.
 const HEADERS_SINCE: &str = "2026-07-28";
-/// So long the service may be out of reach before a request is answered with that.
+/// So long the service may be out of reach before a request is answered with that: hosts wait a minute.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(45);
 /// JSON-RPC's code for errors of the server.
 const SERVER_ERROR: i64 = -32000;
@@ -100,13 +100,8 @@ impl Bridge<'_> {
                 Err(failure) if failure.silent().is_some() => return Err(failure),
                 Err(failure) => failure,
             };
-            let again = match failure.again {
-                Again::No => false,
-                Again::Safe(_) => true,
-                Again::Unknown => message.is_harmless(),
-            };
-            let forever = message.method.as_deref() == Some("subscriptions/listen");
-            if !again || (begun.elapsed() > GIVES_UP_AFTER && !forever) {
+            // Sent again it costs nothing twice: the service makes a call that costs once, whoever repeats it.
+            if failure.again == Again::No || begun.elapsed() > GIVES_UP_AFTER {
                 return self.failed(&message, &failure);
             }
             let pause = match failure.again {

@@ -3,20 +3,6 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Requests that change nothing, and so may be sent again when nobody knows whether they arrived.
-const HARMLESS: [&str; 11] = [
-    "initialize",
-    "ping",
-    "server/discover",
-    "subscriptions/listen",
-    "tools/list",
-    "prompts/list",
-    "prompts/get",
-    "resources/list",
-    "resources/read",
-    "resources/templates/list",
-    "completion/complete",
-];
 /// Where stateless revisions of the protocol name themselves in each message.
 const VERSION_IN_META: &str = "io.modelcontextprotocol/protocolVersion";
 
@@ -54,11 +40,6 @@ impl Message {
         // What has no method answers a question of the service's; nobody answers that.
         let id = id.filter(|_| method.is_some());
         Ok(Self { text, id, method, params })
-    }
-
-    /// Whether it may be sent again without asking for anything twice.
-    pub(super) fn is_harmless(&self) -> bool {
-        self.id.is_none() || self.method.as_deref().is_some_and(|method| HARMLESS.contains(&method))
     }
 
     /// The request that it cancels.
@@ -105,8 +86,8 @@ mod tests {
     fn messages_are_read_for_where_they_belong() {
         let call = read(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"chat_with_ada","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#);
         assert_eq!((call.id.as_ref(), call.name(), call.version()), (Some(&json!(7)), Some("chat_with_ada"), Some("2026-07-28")));
-        assert!(!call.is_harmless());
-        assert!(read(r#"{"jsonrpc":"2.0","id":"a","method":"tools/list"}"#).is_harmless());
+        let read_one = read(r#"{"jsonrpc":"2.0","id":"a","method":"resources/read","params":{"uri":"persona://ada"}}"#);
+        assert_eq!((read_one.name(), read_one.version()), (Some("persona://ada"), None));
         let cancelled = read(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#);
         assert_eq!((cancelled.cancels(), cancelled.id.is_none()), (Some(&json!(7)), true));
         assert!(read(r#"{"jsonrpc":"2.0","id":3,"result":{}}"#).id.is_none());
