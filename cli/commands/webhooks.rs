@@ -84,6 +84,8 @@ pub(crate) enum Webhooks {
         /// The delivery to repeat
         delivery: String,
     },
+    /// Check the signature of a delivery, whose body is on standard input
+    Verify(signing::Verify),
     /// Print events as they happen, and forward them to a server of this machine
     Listen(listen::Listen),
 }
@@ -123,8 +125,12 @@ pub(crate) struct Update {
 impl Webhooks {
     /// Does it.
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<()> {
+        if let Self::Verify(verify) = self {
+            return verify.run(session.screen).await;
+        }
         let (api, screen) = (session.api()?, session.screen);
         match self {
+            Self::Verify(verify) => verify.run(screen).await,
             Self::List(extent) => {
                 listing::print(screen, &api, &extent, COLUMNS, |api| api.get(&["webhooks"])).await
             }

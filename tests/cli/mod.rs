@@ -7,8 +7,10 @@ mod files;
 mod making;
 mod mcp;
 mod nouns;
+mod packaging;
 mod proxy;
 mod runs;
+mod snippets;
 mod terminal;
 mod webhooks;
 
