@@ -53,7 +53,7 @@ run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FI
 # One choice of packages throughout: another one would choose other features of dependencies, and build all of it again.
 test: $(TOOLS) $(CLIENTS) ## unit tests, then the black-box tests against a stack of their own
 	cargo test -q --workspace --lib
-	cargo build -q -p functions -p tests --tests --bins
+	cargo build -q -p functions -p tests -p persona-cli --tests --bins --examples
 	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
 	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.5-2.5s \
 		--visibility 5 -- cargo test -q -p tests --test suite -- disturbed --nocapture
