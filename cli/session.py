@@ -1,7 +1,8 @@
 """Runs the commands of the user's page against the local stack, and writes what they print into the README.
 
-`make session` starts the stack and this. What is between the markers of the README comes from here alone: lines are cut and
-left out by rules, never by hand. The person in the browser is played over HTTP: pages are read, forms filled in, cookies kept.
+`make session` starts the stack and this. What is between the markers of the README comes from here alone: lines are
+cut and left out by rules, never by hand. The person in the browser is played over HTTP: pages are read, forms filled
+in, cookies kept.
 """
 
 import html
