@@ -63,7 +63,8 @@ fn panic_with(text: &str) -> Value {
     panic!("not JSON: {text}")
 }
 
-fn variable(name: &str) -> String {
+/// What the stack says of itself.
+pub fn variable(name: &str) -> String {
     env::var(name).expect("the stack is not running: use `make test`, or run under `infra/local exec --`")
 }
 
@@ -74,6 +75,12 @@ pub fn base_url() -> String {
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(Duration::from_secs(90)).build().expect("a client")
+}
+
+/// A client that leaves redirects to who called.
+pub fn client_without_redirects() -> reqwest::Client {
+    let built = reqwest::Client::builder().timeout(Duration::from_secs(90));
+    built.redirect(reqwest::redirect::Policy::none()).build().expect("a client")
 }
 
 /// Calls without a key.
@@ -100,7 +107,8 @@ pub async fn least_requests(call: impl Fn(u64) -> RequestBuilder) -> u64 {
     least
 }
 
-async fn invoke(function: &str, payload: &Value) -> Value {
+/// Calls one of the administrator's functions.
+pub async fn administrate(function: &str, payload: &Value) -> Value {
     let url = format!("{}/2015-03-31/functions/{function}/invocations", variable("PERSONA_LAMBDA_URL"));
     let answer = send(client().post(url).json(payload)).await;
     assert!(answer.status.is_success(), "{}", answer.text);
@@ -109,7 +117,7 @@ async fn invoke(function: &str, payload: &Value) -> Value {
 
 /// Calls the reaper, which its schedule calls every minute.
 pub async fn reap() {
-    invoke("worker-reaper", &json!({})).await;
+    administrate("worker-reaper", &json!({})).await;
 }
 
 impl Workspace {
@@ -124,7 +132,7 @@ impl Workspace {
     }
 
     async fn made(payload: Value) -> Self {
-        let made = invoke("admin-create-workspace", &payload).await;
+        let made = administrate("admin-create-workspace", &payload).await;
         let text =
             |pointer: &str| made.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self { client: client(), id: text("/workspace/id"), key: text("/key/secret") }

@@ -3,8 +3,9 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    AccessToken, AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
     CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce,
     OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, SubjectIdentifier,
     TokenResponse,
@@ -95,6 +96,7 @@ type Client = CoreClient<
 pub struct Provider {
     config: Config,
     client: Client,
+    http: Http,
 }
 
 /// A sign-in that begins at the provider: where to, and what to hold its end against.
@@ -113,13 +115,18 @@ impl Provider {
     ///
     /// # Errors
     /// [`Reason::ProviderFailed`] when it does not answer, or says something else than its issuer.
-    pub async fn discover(config: &Config) -> Result<Self> {
+    pub fn discover(config: &Config) -> BoxFuture<'_, Result<Self>> {
+        // Boxed, for the compiler cannot follow the lifetimes of the library's futures further than this.
+        Self::discovered(config).boxed()
+    }
+
+    async fn discovered(config: &Config) -> Result<Self> {
         let failed = |what: &str, source: &dyn std::fmt::Display| {
             Refusal::new(Reason::ProviderFailed, UNREACHABLE).because(format!("{what}: {source}"))
         };
         let issuer =
             IssuerUrl::new(config.issuer.clone()).map_err(|error| failed("the provider's issuer", &error))?;
-        let http = |request| send(config, request);
+        let http = Http::of(config);
         let metadata = CoreProviderMetadata::discover_async(issuer, &http)
             .await
             .map_err(|error| failed("the provider's discovery", &error))?;
@@ -133,7 +140,7 @@ impl Provider {
         )
         .set_redirect_uri(redirect)
         .set_auth_type(auth);
-        Ok(Self { config: config.clone(), client })
+        Ok(Self { config: config.clone(), client, http })
     }
 
     /// Begins a sign-in whose end will carry `state`.
@@ -168,12 +175,20 @@ impl Provider {
     ///
     /// # Errors
     /// [`Reason::AccessDenied`] when the provider's answer does not hold; [`Reason::ProviderFailed`] when there is none.
-    pub async fn identify(&self, code: String, verifier: String, nonce: &Nonce) -> Result<Person> {
-        let http = |request| send(&self.config, request);
+    pub fn identify<'a>(
+        &'a self,
+        code: String,
+        verifier: String,
+        nonce: &'a Nonce,
+    ) -> BoxFuture<'a, Result<Person>> {
+        self.identified(code, verifier, nonce).boxed()
+    }
+
+    async fn identified(&self, code: String, verifier: String, nonce: &Nonce) -> Result<Person> {
         let exchange = self.client.exchange_code(AuthorizationCode::new(code)).map_err(unverified)?;
         let answer = exchange
             .set_pkce_verifier(PkceCodeVerifier::new(verifier))
-            .request_async(&http)
+            .request_async(&self.http)
             .await
             .map_err(exchange_failed)?;
         match self.verified(&answer, nonce) {
@@ -223,8 +238,7 @@ impl Provider {
         token: &AccessToken,
     ) -> Result<Option<(String, Option<bool>)>> {
         let Ok(request) = self.client.user_info(token.clone(), Some(subject.clone())) else { return Ok(None) };
-        let http = |request| send(&self.config, request);
-        let claims: CoreUserInfoClaims = request.request_async(&http).await.map_err(|error| {
+        let claims: CoreUserInfoClaims = request.request_async(&self.http).await.map_err(|error| {
             Refusal::new(Reason::ProviderFailed, UNREACHABLE).because(format!("the provider's user info: {error}"))
         })?;
         Ok(claims.email().map(|email| (email.to_string(), claims.email_verified())))
@@ -298,21 +312,41 @@ fn client() -> Result<&'static reqwest::Client, Unsent> {
     Ok(CLIENT.get_or_init(|| made))
 }
 
-async fn send(config: &Config, request: HttpRequest) -> Result<HttpResponse, Unsent> {
-    let mut request = reqwest::Request::try_from(request)?;
-    if let Some(address) = config.issuer_at.as_deref().and_then(|base| elsewhere(config, base, request.url())) {
-        *request.url_mut() = address;
-    }
-    let answer = client()?.execute(request).await?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let mut response = HttpResponse::new(answer.bytes().await?.to_vec());
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    Ok(response)
+/// Our client of the provider.
+#[derive(Debug, Clone)]
+struct Http {
+    /// The issuer, and where it is reached instead.
+    elsewhere: Option<(String, String)>,
 }
 
-/// The same document where the issuer is reached.
-fn elsewhere(config: &Config, base: &str, url: &Url) -> Option<Url> {
-    let below = url.as_str().strip_prefix(config.issuer.trim_end_matches('/'))?;
-    Url::parse(&format!("{}{below}", base.trim_end_matches('/'))).ok()
+impl Http {
+    fn of(config: &Config) -> Self {
+        let address = |text: &str| text.trim_end_matches('/').to_owned();
+        Self { elsewhere: config.issuer_at.as_deref().map(|at| (address(&config.issuer), address(at))) }
+    }
+
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Unsent> {
+        let mut request = reqwest::Request::try_from(request)?;
+        if let Some((issuer, at)) = &self.elsewhere
+            && let Some(below) = request.url().as_str().strip_prefix(issuer)
+            && let Ok(address) = Url::parse(&format!("{at}{below}"))
+        {
+            *request.url_mut() = address;
+        }
+        let answer = client()?.execute(request).await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut response = HttpResponse::new(answer.bytes().await?.to_vec());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = Unsent;
+    type Future = BoxFuture<'c, Result<HttpResponse, Unsent>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        self.send(request).boxed()
+    }
 }
