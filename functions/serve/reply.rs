@@ -135,6 +135,12 @@ impl Reply {
         if let Payload::Json(value) = &self.payload { value.clone() } else { Value::Null }
     }
 
+    /// The body, where it is a page; else nothing.
+    #[cfg(test)]
+    pub(crate) fn page(&self) -> &str {
+        if let Payload::Page(text) = &self.payload { text } else { "" }
+    }
+
     pub(super) fn into_response(self, ending: Ending) -> http::Response<ReplyBody> {
         let (kind, body) = match self.payload {
             Payload::Json(value) => (Some("application/json"), ReplyBody::whole(value.to_string())),

@@ -350,3 +350,6 @@ impl<'c> AsyncHttpClient<'c> for Http {
         self.send(request).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

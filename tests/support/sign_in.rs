@@ -197,6 +197,13 @@ impl Shown {
         self.url.join(&attribute(form, "action").expect("an action")).expect("an address")
     }
 
+    /// Where the page's one link leads.
+    pub fn link(&self) -> Url {
+        let tag = Regex::new("<a [^>]*>").expect("a pattern");
+        let link = tag.find(self.text()).map(|found| found.as_str()).expect("a link");
+        self.url.join(&attribute(link, "href").expect("an address")).expect("an address")
+    }
+
     /// The workspaces that may be chosen.
     pub fn choices(&self) -> Vec<String> {
         let tag = Regex::new("<input type=\"radio\"[^>]*>").expect("a pattern");

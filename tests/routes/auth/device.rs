@@ -58,8 +58,8 @@ async fn a_device_waits_until_a_person_approves_it_and_gets_a_key_once() {
 
     let mut browser = Browser::default();
     let confirm = browser.open(text(&device["verification_uri_complete"]).parse().unwrap()).await;
-    assert!(confirm.text().contains(&code) && confirm.text().contains("/v1/auth/authorize?user_code="));
-    let asked = entered(&mut browser, &account, &code.to_lowercase().replace('-', " ")).await;
+    assert!(confirm.text().contains(&code), "{}", confirm.text());
+    let asked = browser.sign_in(confirm.link(), &account).await;
     assert!(asked.text().contains(&code) && asked.text().contains("read, chat"), "{}", asked.text());
     let done = browser.submit(&asked, &[("decision", "approve")]).await;
     assert!(done.text().contains("Your device is signed in"), "{}", done.text());
@@ -90,7 +90,8 @@ async fn a_person_may_deny_and_the_device_is_told() {
     let workspace = Workspace::test("team").await;
     let account = Account::member(&workspace, &["read"]).await;
     let (device, mut browser) = (begun(&[]).await, Browser::default());
-    let asked = entered(&mut browser, &account, &text(&device["user_code"])).await;
+    let typed = text(&device["user_code"]).to_lowercase().replace('-', " ");
+    let asked = entered(&mut browser, &account, &typed).await;
     let done = browser.submit(&asked, &[("decision", "deny")]).await;
     assert!(done.text().contains("Nothing was granted"), "{}", done.text());
     assert_eq!(error(&waits(&device).await), (400, "access_denied".to_owned()));
