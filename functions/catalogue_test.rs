@@ -340,6 +340,14 @@ fn fits(action: &str, resource: &Value) -> bool {
 }
 
 #[test]
+fn nothing_is_called_without_a_key_but_what_signs_people_in() {
+    for route in OPEN_ROUTES {
+        assert!(route.path.starts_with("/v1/auth/"), "{}", route.bin);
+    }
+    assert!(ROUTES.iter().all(|route| !route.path.starts_with("/v1/auth/")));
+}
+
+#[test]
 fn who_signs_in_reaches_no_tenant_but_through_a_membership() {
     // Partitions that begin with these are nobody's, or are what a membership and its key are made of.
     let nobody = ["AUTH#*", "KEY#*"];

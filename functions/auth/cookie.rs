@@ -28,3 +28,33 @@ pub(super) fn browser(config: &Config, call: &OpenCall, state: Option<&str>) -> 
     let ticket = call.cookie(&name(config, &state))?.parse().ok()?;
     Some(Browser { state, ticket })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn config(base_url: &str) -> Config {
+        let document = serde_json::json!({
+            "base_url": base_url, "issuer": "https://id.example", "client_id": "us", "client_secret": "s",
+        });
+        Config::parse(&document.to_string()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn where_browsers_reach_us_encrypted_the_cookie_is_this_hosts_alone() {
+        let browser = Browser { state: Ticket::generate(), ticket: Ticket::generate() };
+        let cookie = set(&config("https://api.example"), &browser);
+        assert!(cookie.starts_with("__Host-persona-sign-in-"), "{cookie}");
+        assert!(cookie.ends_with("; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
+        let cookie = set(&config("http://127.0.0.1:9000"), &browser);
+        assert!(cookie.starts_with("persona-sign-in-") && !cookie.contains("Secure"), "{cookie}");
+    }
+
+    #[test]
+    fn each_sign_in_has_a_cookie_of_its_own() {
+        let config = config("https://api.example");
+        assert_ne!(name(&config, &Ticket::generate()), name(&config, &Ticket::generate()));
+    }
+}

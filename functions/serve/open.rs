@@ -11,7 +11,7 @@ use persona::{
     id::RequestId,
 };
 use serde_json::json;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 use url::form_urlencoded;
 
 use super::{Reply, body::ReplyBody, call, ending::Ending, telemetry};
@@ -74,7 +74,7 @@ where
     telemetry::invocation_begins();
     let request_id = RequestId::new();
     let caller_request_id = call::caller_request_id(request.headers());
-    let span = tracing::error_span!("call", %request_id, client_request_id = caller_request_id);
+    let span = tracing::error_span!("call", %request_id, client_request_id = caller_request_id, workspace_id = field::Empty);
     let answering = async {
         let mut ending = Ending::begin(route.endpoint());
         let answered = match read(route, &request) {

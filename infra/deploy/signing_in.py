@@ -6,7 +6,6 @@ import html
 import json
 import re
 import secrets
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -24,6 +23,11 @@ def prepare(emulator, outputs, base):
     manager, pools = emulator.client("secretsmanager"), emulator.client("cognito-idp")
     document = json.loads(manager.get_secret_value(SecretId=outputs["SignInSecret"])["SecretString"])
     pool = document["issuer"].rpartition("/")[2]
+    manager.put_secret_value(SecretId=outputs["SignInSecret"], SecretString="{}")
+    for endpoint in ("metadata", "device"):
+        status, _, text = Browser().ask(f"{base}/v1/auth/{endpoint}")
+        if status != 503 or "SIGN_IN_SECRET" not in text:
+            raise SmokeError(f"where nobody signs people in, {endpoint} answers {status}: {text[:500]}")
     document |= {"base_url": base, "issuer_at": f"{emulator.url}/{pool}"}
     manager.put_secret_value(SecretId=outputs["SignInSecret"], SecretString=json.dumps(document))
     client = pools.describe_user_pool_client(UserPoolId=pool, ClientId=document["client_id"])["UserPoolClient"]
@@ -58,7 +62,7 @@ class Browser:
         for _ in range(10):
             if url.startswith(REDIRECT_URI):
                 return url, ""
-            status, headers, text = self._ask(url, form)
+            status, headers, text = self.ask(url, form)
             if status not in (302, 303):
                 if status != 200:
                     raise SmokeError(f"{url}: {status}: {text[:500]}")
@@ -74,7 +78,8 @@ class Browser:
         action = _attribute(re.search(r"<form [^>]*>", page)[0], "action")
         return self.travel(urllib.parse.urljoin(url, action), form | more)
 
-    def _ask(self, url, form):
+    def ask(self, url, form=None):
+        """Status, headers and text."""
         host = urllib.parse.urlsplit(url).netloc
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.get(host, {}).items())
         body = None if form is None else urllib.parse.urlencode(form).encode()
@@ -96,7 +101,7 @@ def _attribute(tag, name):
 
 def post(base, endpoint, **form):
     """What an OAuth endpoint answers: status and JSON."""
-    status, _, text = Browser()._ask(f"{base}/v1/auth/{endpoint}", CLIENT | form)
+    status, _, text = Browser().ask(f"{base}/v1/auth/{endpoint}", CLIENT | form)
     return status, json.loads(text or "{}")
 
 
@@ -111,7 +116,6 @@ def with_device(base, account):
     _, page = browser.submit(at, page, decision="approve")
     if "Your device is signed in" not in page:
         raise SmokeError(f"the device was not approved: {page[:2000]}")
-    time.sleep(device["interval"])
     status, told = post(base, "token", grant_type=DEVICE_GRANT, device_code=device["device_code"])
     if status != 200:
         raise SmokeError(f"the device got {told}")

@@ -218,7 +218,6 @@ impl Walk {
         self.open("auth-approval", page.answer.as_ref().unwrap());
         let done = browser.submit(&page, &[("decision", "approve")]).await;
         self.open("auth-approve", done.answer.as_ref().unwrap());
-        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         let code = device.json()["device_code"].as_str().unwrap().to_owned();
         let grant = "urn:ietf:params:oauth:grant-type:device_code";
         let token = posted("token", &[client, ("grant_type", grant), ("device_code", &code)]).await;

@@ -12,6 +12,7 @@ use persona::{
     config::Setting,
 };
 use serde_json::json;
+use tracing::{Span, field};
 
 use crate::{
     Form, OpenRoute, Speaks,
@@ -54,6 +55,7 @@ pub async fn handle(app: App, call: OpenCall) -> Result<Reply> {
             return Err(Refusal::new(Reason::UnsupportedGrantType, message));
         }
     };
+    Span::current().record("workspace_id", field::display(minted.entered.workspace.id));
     Ok(told(&minted))
 }
 

@@ -93,8 +93,8 @@ impl Store {
         let expires_at = forgotten(ends_at);
         let interval = INTERVAL_SECONDS * 1_000;
         let (status, grant) = (Decided::Pending, None);
-        let record =
-            Device { asked, status, grant, ends_at, interval, next_at: millis(now) + interval, expires_at };
+        // The first question may come at once.
+        let record = Device { asked, status, grant, ends_at, interval, next_at: millis(now), expires_at };
         let named = Named { device: device.to_owned(), expires_at };
         let writes = vec![
             put_new(&table, to_item(&Place::device(device).partition(), SORT_KEY, &record)?)?,

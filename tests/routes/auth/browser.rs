@@ -173,6 +173,18 @@ async fn a_code_must_be_redeemed_within_a_minute() {
 }
 
 #[tokio::test]
+async fn a_program_may_listen_by_either_version_of_the_protocol() {
+    let workspace = Workspace::test("team").await;
+    let account = Account::member(&workspace, &["read"]).await;
+    let redirect_uri = "http://[::1]:49152/callback".to_owned();
+    let (mut browser, program) = (Browser::default(), Program { redirect_uri, ..Program::default() });
+    let page = browser.sign_in(program.begins(&[]), &account).await;
+    let back = browser.submit(&page, &[("decision", "approve")]).await;
+    assert_eq!(back.url.host_str(), Some("[::1]"));
+    assert_eq!(program.redeems(&back.query("code").unwrap()).await.status, 200);
+}
+
+#[tokio::test]
 async fn two_sign_ins_in_two_tabs_do_not_meet() {
     let workspace = Workspace::test("team").await;
     let account = Account::member(&workspace, &["read"]).await;
