@@ -360,9 +360,18 @@ fn who_signs_in_reaches_no_tenant_but_through_a_membership() {
             }
             let keys = texts(&statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]);
             assert!(!keys.is_empty(), "{}: {statement}", route.bin);
-            assert_eq!(statement["Condition"]["Null"], json!({"dynamodb:LeadingKeys": "false"}), "{}", route.bin);
+            assert_eq!(
+                statement["Condition"]["Null"],
+                json!({"dynamodb:LeadingKeys": "false"}),
+                "{}",
+                route.bin
+            );
             for key in keys {
-                assert!(nobody.contains(&key.as_str()) || members.contains(&key.as_str()), "{}: {key}", route.bin);
+                assert!(
+                    nobody.contains(&key.as_str()) || members.contains(&key.as_str()),
+                    "{}: {key}",
+                    route.bin
+                );
             }
         }
     }

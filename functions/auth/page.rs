@@ -60,7 +60,8 @@ pub(super) fn approval(config: &Config, browser: &Browser, deciding: &Deciding) 
     page["choices"] = choices.collect();
     page["grantable"] = chosen.is_some().into();
     page["administers"] = deciding.choices.iter().any(|it| it.scopes.contains(&Scope::Admin)).into();
-    page["missing"] = json!(deciding.asked.filter(|asked| !deciding.choices.iter().any(|it| id(it) == *asked)));
+    page["missing"] =
+        json!(deciding.asked.filter(|asked| !deciding.choices.iter().any(|it| id(it) == *asked)));
     page["user_code"] = json!(deciding.user_code.as_ref().map(ToString::to_string));
     page["redirect_uri"] = json!(deciding.redirect_uri);
     let sends = deciding.redirect_uri.as_deref().map(origin).unwrap_or_default();

@@ -149,7 +149,10 @@ fn open_responses(route: &OpenRoute) -> Value {
         Speaks::OAuth => ("application/json", schemas::reference("AuthError")),
         Speaks::Pages => ("text/html", body_schema(Form::Page)),
     };
-    for (status, description) in [("4XX", "Why it does not go on."), ("5XX", "A fault, of ours or of the identity provider; or signing in is not set up.")] {
+    for (status, description) in [
+        ("4XX", "Why it does not go on."),
+        ("5XX", "A fault, of ours or of the identity provider; or signing in is not set up."),
+    ] {
         let content = json!({media: {"schema": schema}});
         made[status] = json!({"description": description, "headers": named(None), "content": content});
     }
@@ -370,7 +373,10 @@ fn every_described_parameter_is_read_by_some_route() {
     for (place, described) in parameters().as_object().into_iter().flatten() {
         for name in described.as_object().into_iter().flatten().map(|(name, _)| name) {
             let open = OPEN_ROUTES.iter().flat_map(|route| route.fields).any(|(field, _)| field == name);
-            let known = place == "answer" || place == "sent" || (place == "open" && open) || used.contains(&(place.clone(), name.clone()));
+            let known = place == "answer"
+                || place == "sent"
+                || (place == "open" && open)
+                || used.contains(&(place.clone(), name.clone()));
             assert!(known, "no route reads {name} ({place})");
         }
     }

@@ -56,7 +56,9 @@ where
     let app = App::default();
     let (app, handle) = (&app, &handle);
     lambda_http::run(service_fn(move |request: Request| async move {
-        Ok::<_, Infallible>(Box::pin(respond(app, route, handle, request)).await.map(ReplyBody::into_buffered))
+        Ok::<_, Infallible>(
+            Box::pin(respond(app, route, handle, request)).await.map(ReplyBody::into_buffered),
+        )
     }))
     .await
 }
@@ -121,7 +123,8 @@ fn form(request: &Request) -> Result<&[u8]> {
     if bytes.len() > BYTES_MOST {
         return Err(refused(format!("The form has {} bytes; at most {BYTES_MOST} are read.", bytes.len())));
     }
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind =
+        request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Ok(bytes);

@@ -126,7 +126,11 @@ impl Reply {
     /// Adds a header where the answer has none of that name.
     #[must_use]
     pub(super) fn with_default(self, name: &'static str, value: &str) -> Self {
-        if self.headers.iter().any(|(known, _)| *known == name) { self } else { self.with_header(name, value) }
+        if self.headers.iter().any(|(known, _)| *known == name) {
+            self
+        } else {
+            self.with_header(name, value)
+        }
     }
 
     /// The body, where it is JSON; else null.

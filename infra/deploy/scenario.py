@@ -452,7 +452,9 @@ def check_signing_in(emulator, outputs, api, say):
     account = signing_in.prepare(emulator, outputs, api.base)
     workspace = expect(api.call("GET", "/v1/workspace"), 200).json()["id"]
     expect(api.call("GET", "/v1/auth/metadata"), 200)
-    administrate(emulator, outputs, {"workspace_id": workspace, "set": [{"email": signing_in.EMAIL, "scopes": ["read"]}]})
+    administrate(
+        emulator, outputs, {"workspace_id": workspace, "set": [{"email": signing_in.EMAIL, "scopes": ["read"]}]}
+    )
     first = signing_in.with_device(api.base, account)
     expect(api.call("GET", "/v1/workspace", key=first["access_token"]), 200)
     while (made := api.call("POST", "/v1/keys", {"name": "one more", "scopes": ["read"]})).status == 201:

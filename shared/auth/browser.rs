@@ -162,15 +162,19 @@ pub async fn standing(app: &App, browser: &Browser) -> Result<Standing> {
         return decided(browser, &sign_in);
     };
     let (asked, user_code, redirect_uri) = match &sign_in.destination {
-        Destination::Loopback { redirect_uri, .. } => (sign_in.asked.clone(), None, Some(redirect_uri.clone())),
+        Destination::Loopback { redirect_uri, .. } => {
+            (sign_in.asked.clone(), None, Some(redirect_uri.clone()))
+        }
         Destination::Device { user_code, device } => match open_device(app, device.as_deref()).await? {
             Some(device) => (device.asked, user_code.as_deref().and_then(UserCode::parse), None),
             None => return Ok(Standing::CodeWanted { wrong: user_code.is_some() }),
         },
     };
     let entered = app.store().await.memberships(&person).await?;
-    let choices =
-        entered.into_iter().map(|entered| Choice { scopes: asked.within(&entered.scopes), entered }).collect();
+    let choices = entered
+        .into_iter()
+        .map(|entered| Choice { scopes: asked.within(&entered.scopes), entered })
+        .collect();
     let asked = asked.workspace;
     Ok(Standing::Deciding(Box::new(Deciding { person, choices, asked, user_code, redirect_uri })))
 }
@@ -179,7 +183,8 @@ pub async fn standing(app: &App, browser: &Browser) -> Result<Standing> {
 pub async fn decide(app: &App, browser: &Browser, form: &str, decision: Decision) -> Result<Standing> {
     let sign_in = find(app, browser).await?;
     if form.parse::<Ticket>().ok().is_none_or(|form| form.digest() != browser.form_ticket().digest()) {
-        let message = "The form is not one of this sign-in. Go back to the page and try again, or start again.";
+        let message =
+            "The form is not one of this sign-in. Go back to the page and try again, or start again.";
         return Err(Refusal::new(Reason::InvalidRequest, message));
     }
     if sign_in.stage != Stage::Identified {
@@ -350,7 +355,9 @@ pub fn challenge(challenge: Option<&str>, method: Option<&str>) -> Result<Challe
         return Err(refused("code_challenge_method must be S256."));
     }
     let parsed = challenge.and_then(Challenge::parse);
-    parsed.ok_or_else(|| refused("code_challenge must be the SHA-256 of the verifier in base64url, 43 characters."))
+    parsed.ok_or_else(|| {
+        refused("code_challenge must be the SHA-256 of the verifier in base64url, 43 characters.")
+    })
 }
 
 #[cfg(test)]

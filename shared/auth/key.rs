@@ -94,7 +94,9 @@ pub async fn redeem_device(app: &App, device_code: &str) -> Result<Minted> {
             Err(Refusal::new(Reason::ExpiredToken, "Nobody has approved the device in time. Start again."))
         }
         (Decided::Approved, Some(grant)) => mint(app, Place::device(&digest), grant).await,
-        _ => Err(Refusal::new(Reason::AuthorizationPending, "Nobody has approved the device yet. Ask again.")),
+        _ => {
+            Err(Refusal::new(Reason::AuthorizationPending, "Nobody has approved the device yet. Ask again."))
+        }
     }
 }
 
@@ -107,7 +109,8 @@ async fn mint(app: &App, place: Place<'_>, grant: Grant) -> Result<Minted> {
         return Err(replayed());
     }
     let entered = store.enter(&grant.person, grant.workspace_id).await?.ok_or_else(|| {
-        let message = "You are no longer a member of the workspace. Ask its administrator, or choose another one.";
+        let message =
+            "You are no longer a member of the workspace. Ask its administrator, or choose another one.";
         Refusal::new(Reason::AccessDenied, message)
     })?;
     // What they may do may have become less since they agreed.

@@ -18,9 +18,9 @@ impl Email {
     /// What may be an address: something, an at sign, something; no spaces, at most 254 bytes.
     pub fn parse(text: &str) -> Result<Self> {
         let address = text.trim().to_lowercase();
-        let named = address.split_once('@').is_some_and(|(name, host)| {
-            !name.is_empty() && !host.is_empty() && !host.contains('@')
-        });
+        let named = address
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
         let printable = !address.chars().any(|letter| letter.is_whitespace() || letter.is_control());
         if named && printable && address.len() <= LENGTH_MOST {
             return Ok(Self(address));
@@ -77,8 +77,15 @@ mod tests {
     fn an_address_is_the_same_in_any_case() {
         let address = Email::parse(" Ada@Example.org ").unwrap();
         assert_eq!(address.as_str(), "ada@example.org");
-        for wrong in ["", "ada", "@example.org", "ada@", "a da@example.org", "a@b@c", &format!("{}@x", "a".repeat(254))]
-        {
+        for wrong in [
+            "",
+            "ada",
+            "@example.org",
+            "ada@",
+            "a da@example.org",
+            "a@b@c",
+            &format!("{}@x", "a".repeat(254)),
+        ] {
             assert!(Email::parse(wrong).is_err(), "{wrong}");
         }
     }

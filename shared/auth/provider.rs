@@ -5,10 +5,10 @@ use std::{sync::OnceLock, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
-    CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce,
-    OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, SubjectIdentifier,
-    TokenResponse,
+    AccessToken, AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError,
+    ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest,
+    HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    Scope, SubjectIdentifier, TokenResponse,
     core::{
         CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreIdTokenClaims, CoreProviderMetadata,
         CoreTokenResponse, CoreUserInfoClaims,
@@ -237,9 +237,12 @@ impl Provider {
         subject: &SubjectIdentifier,
         token: &AccessToken,
     ) -> Result<Option<(String, Option<bool>)>> {
-        let Ok(request) = self.client.user_info(token.clone(), Some(subject.clone())) else { return Ok(None) };
+        let Ok(request) = self.client.user_info(token.clone(), Some(subject.clone())) else {
+            return Ok(None);
+        };
         let claims: CoreUserInfoClaims = request.request_async(&self.http).await.map_err(|error| {
-            Refusal::new(Reason::ProviderFailed, UNREACHABLE).because(format!("the provider's user info: {error}"))
+            Refusal::new(Reason::ProviderFailed, UNREACHABLE)
+                .because(format!("the provider's user info: {error}"))
         })?;
         Ok(claims.email().map(|email| (email.to_string(), claims.email_verified())))
     }

@@ -73,8 +73,7 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let reason =
-            if error.code == Code::Internal { Reason::ServerError } else { Reason::InvalidRequest };
+        let reason = if error.code == Code::Internal { Reason::ServerError } else { Reason::InvalidRequest };
         Self { reason, source: error.source_chain(), message: error.message }
     }
 }

@@ -57,7 +57,8 @@ impl FromStr for Ticket {
     type Err = InvalidTicket;
 
     fn from_str(text: &str) -> Result<Self, InvalidTicket> {
-        let well_formed = text.len() == WIDTH && URL_SAFE_NO_PAD.decode(text).is_ok_and(|it| it.len() == BYTES);
+        let well_formed =
+            text.len() == WIDTH && URL_SAFE_NO_PAD.decode(text).is_ok_and(|it| it.len() == BYTES);
         if well_formed { Ok(Self(text.to_owned().into())) } else { Err(InvalidTicket) }
     }
 }
@@ -69,7 +70,8 @@ pub struct Challenge(String);
 impl Challenge {
     /// A `code_challenge` as a client sends it: 32 bytes in base64url.
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == WIDTH && URL_SAFE_NO_PAD.decode(text).is_ok_and(|it| it.len() == BYTES);
+        let well_formed =
+            text.len() == WIDTH && URL_SAFE_NO_PAD.decode(text).is_ok_and(|it| it.len() == BYTES);
         well_formed.then(|| Self(text.to_owned()))
     }
 
@@ -106,8 +108,10 @@ impl UserCode {
     /// As people type it: in any case, with or without the dash.
     pub fn parse(text: &str) -> Option<Self> {
         let letters = text.trim().chars().filter(|letter| !matches!(letter, '-' | ' ' | '\u{2013}'));
-        let letters: String = letters.take(LETTERS_OF_CODE + 1).map(|letter| letter.to_ascii_uppercase()).collect();
-        let known = letters.len() == LETTERS_OF_CODE && letters.bytes().all(|letter| LETTERS.contains(&letter));
+        let letters: String =
+            letters.take(LETTERS_OF_CODE + 1).map(|letter| letter.to_ascii_uppercase()).collect();
+        let known =
+            letters.len() == LETTERS_OF_CODE && letters.bytes().all(|letter| LETTERS.contains(&letter));
         known.then_some(Self(letters))
     }
 
@@ -166,7 +170,9 @@ mod tests {
         let code = UserCode::generate();
         let shown = code.to_string();
         assert_eq!((shown.len(), shown.chars().nth(4)), (9, Some('-')));
-        for typed in [shown.to_lowercase(), shown.replace('-', ""), shown.replace('-', " "), format!(" {shown} ")] {
+        for typed in
+            [shown.to_lowercase(), shown.replace('-', ""), shown.replace('-', " "), format!(" {shown} ")]
+        {
             assert_eq!(UserCode::parse(&typed), Some(code.clone()), "{typed}");
         }
         for wrong in ["", "BCDF-GHJ", "BCDF-GHJKL", "AEIO-UAEI", "<script>"] {

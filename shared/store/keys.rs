@@ -431,9 +431,7 @@ impl Store {
                 ..record.clone()
             }),
             // Somebody else changed the keys meanwhile; what is so now decides.
-            Err(Refused::Conditions(_)) => {
-                Box::pin(self.end_key(tenant, record, now, keeps_an_admin)).await
-            },
+            Err(Refused::Conditions(_)) => Box::pin(self.end_key(tenant, record, now, keeps_an_admin)).await,
             Err(refused) => Err(refused.into_error()),
         }
     }

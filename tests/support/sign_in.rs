@@ -57,8 +57,7 @@ impl Account {
         let user = json!({"Username": email, "UserAttributes": attributes, "MessageAction": "SUPPRESS"});
         let made = pool("AdminCreateUser", user).await;
         let name = made["User"]["Username"].as_str().unwrap_or(email).to_owned();
-        let password_of =
-            json!({"Username": name, "Password": password, "Permanent": true});
+        let password_of = json!({"Username": name, "Password": password, "Permanent": true});
         pool("AdminSetUserPassword", password_of).await;
         Self { email: email.to_owned(), password }
     }
@@ -208,14 +207,18 @@ impl Shown {
     pub fn choices(&self) -> Vec<String> {
         let tag = Regex::new("<input type=\"radio\"[^>]*>").expect("a pattern");
         let choices = tag.find_iter(self.text()).map(|found| found.as_str());
-        choices.filter(|input| !input.contains(" disabled")).filter_map(|input| attribute(input, "value")).collect()
+        choices
+            .filter(|input| !input.contains(" disabled"))
+            .filter_map(|input| attribute(input, "value"))
+            .collect()
     }
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let pattern = Regex::new(&format!(" {name}=\"([^\"]*)\"")).expect("a pattern");
     let value = pattern.captures(tag)?.get(1)?.as_str();
-    let plain = [("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    let plain =
+        [("&quot;", "\""), ("&#x27;", "'"), ("&#x2f;", "/"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
     Some(plain.iter().fold(value.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain)))
 }
 
@@ -252,7 +255,8 @@ impl Browser {
             }
             let mut request = client_without_redirects().request(method.clone(), url.clone());
             if let Some(cookies) = self.cookies.get(&origin(&url)) {
-                let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let pairs: Vec<String> =
+                    cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 request = request.header("cookie", pairs.join("; "));
             }
             if method == Method::POST {

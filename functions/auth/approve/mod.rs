@@ -45,7 +45,8 @@ fn decision(call: &OpenCall) -> Result<Decision> {
     match call.require("decision")? {
         "approve" => {
             let chosen = call.get("workspace").and_then(|workspace| workspace.parse().ok());
-            let none = || Refusal::new(Reason::InvalidRequest, "No workspace was chosen. Go back and choose one.");
+            let none =
+                || Refusal::new(Reason::InvalidRequest, "No workspace was chosen. Go back and choose one.");
             chosen.map(Decision::Approve).ok_or_else(none)
         }
         "deny" => Ok(Decision::Deny),

@@ -2,9 +2,7 @@
 
 use persona::{
     app::App,
-    auth::{
-        Asked, DEVICE_SECONDS, INTERVAL_SECONDS, Result, browser::require_client, key::begin_device,
-    },
+    auth::{Asked, DEVICE_SECONDS, INTERVAL_SECONDS, Result, browser::require_client, key::begin_device},
     config::Setting,
 };
 use serde_json::json;

@@ -97,9 +97,11 @@ impl Fake {
             bytes.extend_from_slice(&buffer[..read]);
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let length = head.to_lowercase().split("content-length: ").nth(1).map_or(0, |rest| {
-                rest.split("\r\n").next().unwrap().parse::<usize>().unwrap()
-            });
+            let length = head
+                .to_lowercase()
+                .split("content-length: ")
+                .nth(1)
+                .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse::<usize>().unwrap());
             if body.len() >= length {
                 break (head.to_owned(), body.to_owned());
             }
@@ -121,7 +123,10 @@ impl Fake {
                 let mut read = self.keys_read.lock().unwrap();
                 *read += 1;
                 let changed = self.does == Does::ChangesItsKeys && *read == 1;
-                let key = signing_key(if changed { ANOTHER_KEY } else { OWN_KEY }, if changed { "old" } else { "own" });
+                let key = signing_key(
+                    if changed { ANOTHER_KEY } else { OWN_KEY },
+                    if changed { "old" } else { "own" },
+                );
                 (200, json!({"keys": [key.as_verification_key()]}))
             }
             "/token" if self.does == Does::Fails => (503, json!({})),
@@ -138,7 +143,8 @@ impl Fake {
 
     fn document(&self) -> Value {
         let at = |path: &str| format!("{}{path}", self.address);
-        let issuer = if self.does == Does::NamesAnotherIssuer { "https://evil.example".to_owned() } else { at("") };
+        let issuer =
+            if self.does == Does::NamesAnotherIssuer { "https://evil.example".to_owned() } else { at("") };
         let mut document = json!({
             "issuer": issuer, "authorization_endpoint": at("/authorize"), "token_endpoint": at("/token"),
             "jwks_uri": at("/keys"), "userinfo_endpoint": at("/person"), "response_types_supported": ["code"],
@@ -169,7 +175,10 @@ impl Fake {
             && form["redirect_uri"] == asked["redirect_uri"]
             && challenge == asked["code_challenge"];
         if !good {
-            return (400, json!({"error": "invalid_grant", "error_description": format!("{known} {form:?}")}));
+            return (
+                400,
+                json!({"error": "invalid_grant", "error_description": format!("{known} {form:?}")}),
+            );
         }
         let mut answer = json!({"access_token": "token", "token_type": "Bearer", "expires_in": 60});
         if self.does != Does::SendsNoToken {
@@ -198,7 +207,9 @@ impl Fake {
             }
         }
         let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = |algorithm: &str| format!("{}.{}", encoded(&json!({"alg": algorithm, "kid": "own"})), encoded(&claims));
+        let signed = |algorithm: &str| {
+            format!("{}.{}", encoded(&json!({"alg": algorithm, "kid": "own"})), encoded(&claims))
+        };
         let (text, signature) = match self.does {
             Does::SignsNothing => (signed("none"), Vec::new()),
             Does::SignsWithOurSecret => {
@@ -209,7 +220,8 @@ impl Fake {
             }
             does => {
                 let text = signed("EdDSA");
-                let key = signing_key(if does == Does::SignsWithAnotherKey { ANOTHER_KEY } else { OWN_KEY }, "own");
+                let key =
+                    signing_key(if does == Does::SignsWithAnotherKey { ANOTHER_KEY } else { OWN_KEY }, "own");
                 let signature = key.sign(&CoreJwsSigningAlgorithm::EdDsa, text.as_bytes()).unwrap();
                 (text, signature)
             }
@@ -239,12 +251,9 @@ async fn signed_in(does: Does) -> Result<Person> {
 
 #[tokio::test]
 async fn a_provider_that_keeps_to_the_standard_is_believed() {
-    for does in [
-        Does::Nothing,
-        Does::ReadsTheBody,
-        Does::ChangesItsKeys,
-        Does::TellsTheAddressElsewhere("1815"),
-    ] {
+    for does in
+        [Does::Nothing, Does::ReadsTheBody, Does::ChangesItsKeys, Does::TellsTheAddressElsewhere("1815")]
+    {
         let person = signed_in(does).await.unwrap();
         assert_eq!((person.subject.as_str(), person.shown()), ("1815", "ada@example.org"), "{does:?}");
     }
@@ -290,7 +299,9 @@ fn what_is_not_filled_in_is_no_provider_and_what_is_unsafe_is_refused() {
         json!({"base_url": base, "issuer": issuer, "client_id": "us", "client_secret": "s"}).to_string()
     };
     assert!(Config::parse(&document("https://api.example/", "https://id.example")).unwrap().is_some());
-    for (base, issuer) in [("http://api.example", "https://id.example"), ("https://api.example", "http://id.example")] {
+    for (base, issuer) in
+        [("http://api.example", "https://id.example"), ("https://api.example", "http://id.example")]
+    {
         assert!(Config::parse(&document(base, issuer)).is_err(), "{base} {issuer}");
     }
     assert!(Config::parse("{\"issuer\": \"https://id.example\"}").is_err());

@@ -13,7 +13,9 @@ use crate::{
     clock::millis,
     config::Setting,
     error::{Error, Result},
-    store::{Refused, Store, from_item, number, primary_key, runs::put_new, storage, text, to_attribute, to_item},
+    store::{
+        Refused, Store, from_item, number, primary_key, runs::put_new, storage, text, to_attribute, to_item,
+    },
 };
 
 /// A device that waits.
@@ -132,7 +134,9 @@ impl Store {
             .send()
             .await;
         let error = match answer {
-            Ok(output) => return Ok(Polled::Known(Box::new(from_item(output.attributes.unwrap_or_default())?))),
+            Ok(output) => {
+                return Ok(Polled::Known(Box::new(from_item(output.attributes.unwrap_or_default())?)));
+            }
             Err(error) => error,
         };
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
@@ -176,12 +180,19 @@ impl Store {
         grant: Option<&Grant>,
         now: OffsetDateTime,
     ) -> Result<bool> {
-        let (status, stage) =
-            if grant.is_some() { (Decided::Approved, Stage::Approved) } else { (Decided::Denied, Stage::Denied) };
+        let (status, stage) = if grant.is_some() {
+            (Decided::Approved, Stage::Approved)
+        } else {
+            (Decided::Denied, Stage::Denied)
+        };
         let update = Update::builder()
             .table_name(Setting::WorkspacesTable.read()?)
             .set_key(Some(primary_key(&Place::device(device).partition(), SORT_KEY)))
-            .update_expression(if grant.is_some() { "SET #status = :status, #grant = :grant" } else { "SET #status = :status" })
+            .update_expression(if grant.is_some() {
+                "SET #status = :status, #grant = :grant"
+            } else {
+                "SET #status = :status"
+            })
             .condition_expression("#status = :pending AND ends_at > :now")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":status", to_attribute(&status)?)

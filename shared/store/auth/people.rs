@@ -18,7 +18,10 @@ use crate::{
     error::{Error, Result},
     id::WorkspaceId,
     key::Scope,
-    store::{Refused, Store, from_item, number, primary_key, sort_key, storage, text, to_attribute, to_item, workspaces},
+    store::{
+        Refused, Store, from_item, number, primary_key, sort_key, storage, text, to_attribute, to_item,
+        workspaces,
+    },
     tenant::Tenant,
 };
 
@@ -199,7 +202,12 @@ impl Store {
     }
 
     /// The membership that a pointer leads to, if it is there and this person's.
-    async fn follow(&self, person: &Person, workspace: WorkspaceId, pointer: &Pointer) -> Result<Option<Entered>> {
+    async fn follow(
+        &self,
+        person: &Person,
+        workspace: WorkspaceId,
+        pointer: &Pointer,
+    ) -> Result<Option<Entered>> {
         let tenant = Tenant::of(workspace);
         let keys = vec![
             primary_key(&members_partition(&tenant), &pointer.member),

@@ -20,7 +20,12 @@ async fn signing_in_ends_in_a_key_of_the_chosen_workspace_and_logging_out_ends_t
     }
     let code = asked.approves().await;
     let answer = asked.program.redeems(&code).await;
-    assert_eq!((answer.status.as_u16(), answer.header("cache-control").as_str()), (200, "no-store"), "{}", answer.text);
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("cache-control").as_str()),
+        (200, "no-store"),
+        "{}",
+        answer.text
+    );
     let told = answer.json();
     let key = text(&told["access_token"]);
     assert!(key.starts_with("pk_test_"), "{told}");
@@ -32,7 +37,8 @@ async fn signing_in_ends_in_a_key_of_the_chosen_workspace_and_logging_out_ends_t
 
     assert_eq!(tried(&workspace, &key).await, 200);
     let listed = workspace.get("/v1/keys").await.json();
-    let listed = listed["data"].as_array().unwrap().iter().find(|it| it["id"] == told["key_id"]).unwrap().clone();
+    let listed =
+        listed["data"].as_array().unwrap().iter().find(|it| it["id"] == told["key_id"]).unwrap().clone();
     assert_eq!(listed["name"], format!("CLI of {}", account.email));
 
     let ended = posted("revoke", &[("token", &key), ("client_id", "persona-cli")]).await;
@@ -68,7 +74,11 @@ async fn a_person_of_several_workspaces_chooses_and_the_one_that_was_asked_for_i
     let mut asked = super::asked(&account, &[("scope", "read admin")]).await;
     let back = asked.browser.submit(&asked.page, &[("decision", "approve"), ("workspace", &one.id)]).await;
     let told = asked.program.redeems(&back.query("code").unwrap()).await.json();
-    assert_eq!((&told["workspace"]["id"], &told["scope"]), (&json!(one.id), &json!("read")), "no more than they have");
+    assert_eq!(
+        (&told["workspace"]["id"], &told["scope"]),
+        (&json!(one.id), &json!("read")),
+        "no more than they have"
+    );
 }
 
 #[tokio::test]
@@ -79,7 +89,8 @@ async fn administration_is_granted_only_where_it_is_asked_for_by_name() {
     let told = signed_in(&account, &[("scope", "admin")]).await;
     assert_eq!(told["scope"], "admin");
     // The last admin key of a workspace cannot be revoked otherwise; who signs in can always get another.
-    let ended = posted("revoke", &[("token", &text(&told["access_token"])), ("client_id", "persona-cli")]).await;
+    let ended =
+        posted("revoke", &[("token", &text(&told["access_token"])), ("client_id", "persona-cli")]).await;
     assert_eq!(ended.status, 200, "{}", ended.text);
 }
 
@@ -93,7 +104,12 @@ async fn a_person_may_deny_and_the_program_is_told() {
     assert_eq!(back.query("state"), Some(asked.program.state.clone()));
     assert_eq!(back.query("iss"), Some(base_url()));
     let after = asked.browser.submit(&asked.page, &[("decision", "approve")]).await;
-    assert_eq!(after.query("error").as_deref(), Some("access_denied"), "what was decided stays: {}", after.url);
+    assert_eq!(
+        after.query("error").as_deref(),
+        Some("access_denied"),
+        "what was decided stays: {}",
+        after.url
+    );
 }
 
 #[tokio::test]
@@ -211,7 +227,8 @@ async fn a_full_workspace_gives_the_place_of_the_persons_oldest_sign_in_and_else
         assert_eq!(workspace.post("/v1/keys", &key).await.status, 201);
     }
     let third = text(&signed_in(&account, &[]).await["access_token"]);
-    let standing = [tried(&workspace, &first).await, tried(&workspace, &second).await, tried(&workspace, &third).await];
+    let standing =
+        [tried(&workspace, &first).await, tried(&workspace, &second).await, tried(&workspace, &third).await];
     assert_eq!(standing, [401, 200, 200], "the oldest has given its place");
 
     let mut asked = asked(&other, &[]).await;

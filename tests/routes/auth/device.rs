@@ -45,7 +45,8 @@ async fn waits(device: &Value) -> Answer {
 
 /// The page that a person gets who enters this code.
 async fn entered(browser: &mut Browser, account: &Account, code: &str) -> Shown {
-    let url = Url::parse_with_params(&format!("{}/v1/auth/authorize", base_url()), [("user_code", code)]).unwrap();
+    let url =
+        Url::parse_with_params(&format!("{}/v1/auth/authorize", base_url()), [("user_code", code)]).unwrap();
     browser.sign_in(url, account).await
 }
 

@@ -59,7 +59,10 @@ async fn stopped(account: &Account) -> (Browser, Url) {
     let mut browser = Browser::default();
     let login = browser.open(Program::default().begins(&[])).await;
     let mut form: Vec<(String, String)> = login.form().into_iter().collect();
-    form.extend([("username".to_owned(), account.email.clone()), ("password".to_owned(), account.password.clone())]);
+    form.extend([
+        ("username".to_owned(), account.email.clone()),
+        ("password".to_owned(), account.password.clone()),
+    ]);
     let body = Url::parse_with_params("http://form", &form).unwrap();
     let sent = tests::client_without_redirects()
         .post(login.action())
@@ -168,7 +171,8 @@ async fn who_has_no_workspace_is_told_what_to_do_and_may_go_back() {
 #[tokio::test]
 async fn an_address_that_the_provider_has_not_verified_opens_no_workspace() {
     let workspace = Workspace::test("team").await;
-    let account = Account::with(&format!("{}@unverified.example", &workspace.id[3..].to_lowercase()), false).await;
+    let account =
+        Account::with(&format!("{}@unverified.example", &workspace.id[3..].to_lowercase()), false).await;
     join(&workspace, &account.email, &["read"]).await;
     let page = asked(&account, &[]).await.page;
     assert!(page.choices().is_empty(), "{}", page.text());
@@ -189,7 +193,8 @@ async fn pages_are_kept_framed_scripted_and_referred_to_by_nobody() {
     let refusal = send(anonymous(Method::GET, "/v1/auth/callback?state=x")).await;
     for answer in [page.answer.as_ref().unwrap(), &plain, &refusal] {
         let policy = answer.header("content-security-policy");
-        for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"] {
+        for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"]
+        {
             assert!(policy.contains(part), "{policy}");
         }
         assert!(!policy.contains("script-src") && !policy.contains("unsafe"), "{policy}");
@@ -215,7 +220,10 @@ async fn forms_are_bounded_and_read_as_forms_alone() {
     let json = anonymous(Method::POST, "/v1/auth/token").json(&json!({"grant_type": "authorization_code"}));
     assert_eq!(super::error(&send(json).await), (400, "invalid_request".to_owned()));
     let preflight = send(anonymous(Method::OPTIONS, "/v1/auth/token")).await;
-    assert_eq!((preflight.status.as_u16(), preflight.header("access-control-allow-origin").as_str()), (405, ""));
+    assert_eq!(
+        (preflight.status.as_u16(), preflight.header("access-control-allow-origin").as_str()),
+        (405, "")
+    );
 }
 
 #[tokio::test]
