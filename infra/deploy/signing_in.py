@@ -1,4 +1,4 @@
-"""Signing in to what is deployed, as a person, a program and a device: each thing that the roles of `/v1/auth` allow."""
+"""Signing in to what is deployed, as a person, a program and a device: all that the roles of `/v1/auth` allow."""
 
 import base64
 import hashlib

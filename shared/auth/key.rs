@@ -108,18 +108,27 @@ async fn mint(app: &App, place: Place<'_>, grant: Grant) -> Result<Minted> {
         store.spoil_grant(place, now).await?;
         return Err(replayed());
     }
-    let entered = store.enter(&grant.person, grant.workspace_id).await?.ok_or_else(|| {
-        let message =
-            "You are no longer a member of the workspace. Ask its administrator, or choose another one.";
-        Refusal::new(Reason::AccessDenied, message)
-    })?;
+    let entered = entered(app, &grant).await?;
     // What they may do may have become less since they agreed.
     let scopes = Asked { scopes: grant.scopes.clone(), workspace: None }.within(&entered.scopes);
     let draft = KeyDraft { name: name(&grant), scopes, expires_in_days: None };
     let person = grant.person.digest();
-    let made = store.redeem_grant(place, &entered.tenant, &draft, (id, &person), now).await;
-    let (record, secret) = made.map_err(no_room)?.ok_or_else(replayed)?;
+    let made = store.redeem_grant(place, &entered, &draft, (id, &person), now).await.map_err(no_room)?;
+    let Some((record, secret)) = made else {
+        self::entered(app, &grant).await?;
+        return Err(replayed());
+    };
     Ok(Minted { record, secret, entered, grant })
+}
+
+/// The workspace of a grant, if the person is a member of it at this moment.
+async fn entered(app: &App, grant: &Grant) -> Result<Entered> {
+    let found = app.store().await.enter(&grant.person, grant.workspace_id).await?;
+    found.ok_or_else(|| {
+        let message =
+            "You are no longer a member of the workspace. Ask its administrator, or choose another one.";
+        Refusal::new(Reason::AccessDenied, message)
+    })
 }
 
 /// Ends a key that somebody got by signing in, for whoever holds it.

@@ -8,10 +8,10 @@ use openidconnect::{
     AccessToken, AccessTokenHash, AsyncHttpClient, AuthType, AuthorizationCode, ClaimsVerificationError,
     ClientId, ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest,
     HttpResponse, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
-    Scope, SubjectIdentifier, TokenResponse,
+    RequestTokenError, Scope, SubjectIdentifier, TokenResponse,
     core::{
-        CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreIdTokenClaims, CoreProviderMetadata,
-        CoreTokenResponse, CoreUserInfoClaims,
+        CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreIdTokenClaims,
+        CoreProviderMetadata, CoreRequestTokenError, CoreTokenResponse, CoreUserInfoClaims,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -269,9 +269,9 @@ fn unverified(error: impl std::fmt::Display) -> Refusal {
     .because(format!("the identity token: {error}"))
 }
 
-fn exchange_failed(error: openidconnect::core::CoreRequestTokenError<Unsent>) -> Refusal {
+fn exchange_failed(error: CoreRequestTokenError<Unsent>) -> Refusal {
     match error {
-        openidconnect::RequestTokenError::ServerResponse(answer) => Refusal::new(
+        RequestTokenError::ServerResponse(answer) if *answer.error() == CoreErrorResponseType::InvalidGrant => Refusal::new(
             Reason::AccessDenied,
             "The identity provider did not accept its own answer: it was used before, or it is too old. Start again.",
         )

@@ -267,7 +267,7 @@ impl Store {
         }
     }
 
-    /// A key of this id for somebody who has signed in, if `more` can be written, too. Where the workspace has as many
+    /// A key of this id for somebody who has signed in, if `more` can be written, too, and else `None`. Where the workspace has as many
     /// keys as it may, it takes the place of the oldest that this person got in the same way.
     ///
     /// # Errors
@@ -277,7 +277,7 @@ impl Store {
         tenant: &Tenant,
         draft: &KeyDraft,
         signed_in: &SignedIn<'_>,
-        more: TransactWriteItem,
+        more: Vec<TransactWriteItem>,
         now: OffsetDateTime,
     ) -> Result<Option<(KeyRecord, ApiKey)>> {
         for _ in 0..3 {
@@ -286,7 +286,7 @@ impl Store {
             let mut record = draft.record(&secret, now);
             record.id = signed_in.id;
             record.signed_in_by = Some(signed_in.person.to_owned());
-            match self.add_key(tenant, &admission, &secret, &record, vec![more.clone()], now).await {
+            match self.add_key(tenant, &admission, &secret, &record, more.clone(), now).await {
                 Ok(()) => return Ok(Some((record, secret))),
                 Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at != ADMITTED) => {
                     return Ok(None);

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{SignIn, Stage, forgotten};
+use super::{Entered, SignIn, Stage, forgotten, people::still_member};
 use crate::{
     auth::{CODE_SECONDS, Grant, Ticket},
     config::Setting,
@@ -108,12 +108,12 @@ impl Store {
         }
     }
 
-    /// The key of a grant that this call has claimed, for a tenant that the person was found to be a member of. `None`
-    /// when somebody else has tried to redeem it in the meantime.
+    /// The key of a grant that this call has claimed, where the person was found to be a member. `None` when that is so no
+    /// more, or when somebody else has tried to redeem it in the meantime.
     pub async fn redeem_grant(
         &self,
         place: Place<'_>,
-        tenant: &Tenant,
+        entered: &Entered,
         draft: &KeyDraft,
         (key, person): (KeyId, &str),
         now: OffsetDateTime,
@@ -126,8 +126,9 @@ impl Store {
             .expression_attribute_values(":now", number(now.unix_timestamp()))
             .build()
             .map_err(Error::internal)?;
-        let unspoilt = TransactWriteItem::builder().update(unspoilt).build();
-        self.create_key_of(tenant, draft, &SignedIn { id: key, person }, unspoilt, now).await
+        let more =
+            vec![TransactWriteItem::builder().update(unspoilt).build(), still_member(entered, person)?];
+        self.create_key_of(&entered.tenant, draft, &SignedIn { id: key, person }, more, now).await
     }
 
     /// Somebody redeems a grant again, so one of the two is not who it was given to: the key that it has made ends, and

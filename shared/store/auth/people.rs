@@ -5,7 +5,7 @@
 
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
-    types::{Delete, Put, TransactWriteItem, Update},
+    types::{ConditionCheck, Delete, Put, TransactWriteItem, Update},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -50,6 +50,8 @@ pub struct Entered {
     pub scopes: Vec<Scope>,
     /// The workspace.
     pub workspace: workspaces::Workspace,
+    /// The membership, by the digest of its address.
+    member: String,
 }
 
 /// Leads from an address, or from a person, to a membership.
@@ -146,6 +148,18 @@ fn delete(table: &str, pk: &str, sk: &str) -> Result<TransactWriteItem> {
     crate::store::runs::delete(Delete::builder().table_name(table).set_key(Some(primary_key(pk, sk))))
 }
 
+/// Whoever ends the membership at the same moment either finds the key, or there is none.
+pub(super) fn still_member(entered: &Entered, person: &str) -> Result<TransactWriteItem> {
+    let check = ConditionCheck::builder()
+        .table_name(Setting::WorkspacesTable.read()?)
+        .set_key(Some(primary_key(&members_partition(&entered.tenant), &entered.member)))
+        .condition_expression("person = :person")
+        .expression_attribute_values(":person", text(person))
+        .build()
+        .map_err(Error::internal)?;
+    Ok(TransactWriteItem::builder().condition_check(check).build())
+}
+
 // ---- the person's
 
 impl Store {
@@ -222,7 +236,9 @@ impl Store {
             }
         }
         let member = member.filter(|member| member.person.as_deref() == Some(&person.digest()));
-        Ok(member.zip(found).map(|(member, workspace)| Entered { tenant, scopes: member.scopes, workspace }))
+        let (Some(membership), Some(workspace)) = (member, found) else { return Ok(None) };
+        let member = pointer.member.clone();
+        Ok(Some(Entered { tenant, scopes: membership.scopes, workspace, member }))
     }
 
     async fn pointers(&self, pk: &str) -> Result<Vec<(String, Pointer)>> {

@@ -86,7 +86,7 @@ async fn a_device_that_asks_too_often_must_wait_longer() {
     let device = begun(&[]).await;
     assert_eq!(error(&asks(&device).await).1, "authorization_pending");
     assert_eq!(error(&asks(&device).await).1, "slow_down");
-    tokio::time::sleep(Duration::from_millis(6_000)).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(error(&asks(&device).await).1, "slow_down", "five seconds are no longer enough");
     tokio::time::sleep(Duration::from_millis(15_500)).await;
     assert_eq!(error(&asks(&device).await).1, "authorization_pending", "but fifteen are");

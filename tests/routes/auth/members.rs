@@ -41,6 +41,24 @@ async fn who_is_no_member_any_more_loses_the_keys_that_they_got_by_signing_in() 
 }
 
 #[tokio::test]
+async fn whoever_is_faster_no_key_outlives_its_membership() {
+    let workspace = Workspace::test("team").await;
+    for _ in 0..4 {
+        let account = Account::member(&workspace, &["read"]).await;
+        let mut agreed = asked(&account, &[]).await;
+        let code = agreed.approves().await;
+        let removed = json!({"workspace_id": workspace.id, "remove": [account.email]});
+        let (answer, _) =
+            tokio::join!(agreed.program.redeems(&code), administrate("admin-members", &removed));
+        if answer.status == 200 {
+            assert_eq!(tried(&workspace, &text(&answer.json()["access_token"])).await, 401);
+        } else {
+            assert_eq!(error(&answer), (400, "access_denied".to_owned()));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_a_member_may_do_counts_when_the_key_is_made() {
     let workspace = Workspace::test("team").await;
     let account = Account::member(&workspace, &["admin"]).await;
