@@ -107,8 +107,8 @@ pub async fn least_requests(call: impl Fn(u64) -> RequestBuilder) -> u64 {
     least
 }
 
-/// Calls one of the administrator's functions.
-pub async fn administrate(function: &str, payload: &Value) -> Value {
+/// Calls a function that no route leads to.
+pub async fn invoke(function: &str, payload: &Value) -> Value {
     let url = format!("{}/2015-03-31/functions/{function}/invocations", variable("PERSONA_LAMBDA_URL"));
     let answer = send(client().post(url).json(payload)).await;
     assert!(answer.status.is_success(), "{}", answer.text);
@@ -117,7 +117,7 @@ pub async fn administrate(function: &str, payload: &Value) -> Value {
 
 /// Calls the reaper, which its schedule calls every minute.
 pub async fn reap() {
-    administrate("worker-reaper", &json!({})).await;
+    invoke("worker-reaper", &json!({})).await;
 }
 
 impl Workspace {
@@ -132,7 +132,7 @@ impl Workspace {
     }
 
     async fn made(payload: Value) -> Self {
-        let made = administrate("admin-create-workspace", &payload).await;
+        let made = invoke("admin-create-workspace", &payload).await;
         let text =
             |pointer: &str| made.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self { client: client(), id: text("/workspace/id"), key: text("/key/secret") }

@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{Answer, Workspace, administrate, anonymous, base_url, client_without_redirects, send, variable};
+use crate::{Answer, Workspace, anonymous, base_url, client_without_redirects, invoke, send, variable};
 
 /// An account at the emulator's user pool, which is the stack's identity provider.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl Account {
 /// Makes an address a member, through the administrator's function.
 pub async fn join(workspace: &Workspace, email: &str, scopes: &[&str]) -> Value {
     let set = json!([{"email": email, "scopes": scopes}]);
-    administrate("admin-members", &json!({"workspace_id": workspace.id, "set": set})).await
+    invoke("admin-members", &json!({"workspace_id": workspace.id, "set": set})).await
 }
 
 /// What the command line keeps of a sign-in that it has begun.

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { tmpdir } from "node:os";
 
-// The package unpacks into the temporary folder; this one goes with `make clean` of the clients.
+// The package unpacks into the temporary folder, once; this one goes when the clients are installed anew.
 const HOME = join(dirname(fileURLToPath(import.meta.url)), "node_modules", ".chromium");
 mkdirSync(HOME, { recursive: true });
 process.env.TMPDIR = HOME;

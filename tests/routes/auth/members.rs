@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 use tests::{
-    Workspace, administrate, send,
+    Workspace, invoke, send,
     support::sign_in::{Account, join, pool},
 };
 
@@ -20,7 +20,7 @@ async fn a_membership_belongs_to_the_first_who_signs_in_with_the_address_and_not
     assert!(asked(&second, &[]).await.page.choices().is_empty());
     // The administrator says that it is them now.
     let removed = json!({"workspace_id": workspace.id, "remove": [first.email]});
-    administrate("admin-members", &removed).await;
+    invoke("admin-members", &removed).await;
     join(&workspace, &second.email, &["read"]).await;
     assert_eq!(asked(&second, &[]).await.page.choices(), std::slice::from_ref(&workspace.id));
 }
@@ -33,7 +33,7 @@ async fn who_is_no_member_any_more_loses_the_keys_that_they_got_by_signing_in() 
     let mut late = asked(&account, &[]).await;
     let code = late.approves().await;
     let removed = json!({"workspace_id": workspace.id, "remove": [account.email.to_uppercase()]});
-    let told = administrate("admin-members", &removed).await;
+    let told = invoke("admin-members", &removed).await;
     assert_eq!(told["members"], json!([]));
     assert_eq!(tried(&workspace, &key).await, 401);
     assert_eq!(error(&late.program.redeems(&code).await), (400, "access_denied".to_owned()));
@@ -48,8 +48,7 @@ async fn whoever_is_faster_no_key_outlives_its_membership() {
         let mut agreed = asked(&account, &[]).await;
         let code = agreed.approves().await;
         let removed = json!({"workspace_id": workspace.id, "remove": [account.email]});
-        let (answer, _) =
-            tokio::join!(agreed.program.redeems(&code), administrate("admin-members", &removed));
+        let (answer, _) = tokio::join!(agreed.program.redeems(&code), invoke("admin-members", &removed));
         if answer.status == 200 {
             assert_eq!(tried(&workspace, &text(&answer.json()["access_token"])).await, 401);
         } else {
@@ -89,7 +88,7 @@ async fn a_rotated_key_stays_the_persons_own() {
     let path = format!("/v1/keys/{}/rotate", text(&told["key_id"]));
     let rotated = workspace.post(&path, &json!({"grace_seconds": 0})).await.json();
     assert_eq!(tried(&workspace, &text(&rotated["secret"])).await, 200);
-    administrate("admin-members", &json!({"workspace_id": workspace.id, "remove": [account.email]})).await;
+    invoke("admin-members", &json!({"workspace_id": workspace.id, "remove": [account.email]})).await;
     assert_eq!(tried(&workspace, &text(&rotated["secret"])).await, 401);
     assert_eq!(send(workspace.call(Method::GET, "/v1/workspace")).await.status, 200, "others' keys stay");
 }

@@ -3,7 +3,7 @@
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tests::{
-    Workspace, administrate, anonymous, base_url, send,
+    Workspace, anonymous, base_url, invoke, send,
     support::sign_in::{Account, Browser, Program, Shown, join, pool, posted},
 };
 
@@ -182,10 +182,10 @@ async fn an_address_that_the_provider_has_not_verified_opens_no_workspace() {
 #[tokio::test]
 async fn pages_are_kept_framed_scripted_and_referred_to_by_nobody() {
     let made = json!({"name": "<img src=x onerror=alert(1)>&\"'", "plan": "team", "mode": "test"});
-    let made: Value = administrate("admin-create-workspace", &made).await;
+    let made: Value = invoke("admin-create-workspace", &made).await;
     let account = Account::new().await;
     let set = json!([{"email": account.email, "scopes": ["read"]}]);
-    administrate("admin-members", &json!({"workspace_id": made["workspace"]["id"], "set": set})).await;
+    invoke("admin-members", &json!({"workspace_id": made["workspace"]["id"], "set": set})).await;
     let page = asked(&account, &[]).await.page;
     assert!(!page.text().contains("<img") && page.text().contains("&lt;img"), "{}", page.text());
 
