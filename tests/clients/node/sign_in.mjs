@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import { launched, person, PHONE } from "./chromium.mjs";
@@ -100,7 +100,6 @@ async function theWholeWay(browser) {
     [EMAIL, "Persona CLI", WORKSPACE, OTHER_WORKSPACE, "read, write, chat"].every((each) => shown.includes(each)), shown);
   check("the workspace that was asked for is chosen already",
     (await page.$eval("input:checked", (input) => input.value)) === OTHER_WORKSPACE, await page.content());
-  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/approve.png`, fullPage: true });
   check("the page is readable on a phone, and labelled", (await faults(page)).length === 0, await faults(page));
   check("the provider's code is not in the address", !page.url().includes("code="), page.url());
   const cookies = (await page.cookies()).filter((cookie) => cookie.name.includes("persona-sign-in"));
@@ -171,7 +170,6 @@ async function aDevice(browser) {
   const { page, complaints, close } = await person(browser);
   const { json: device } = await post("device", { workspace: WORKSPACE });
   await page.goto(device.verification_uri);
-  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/device.png`, fullPage: true });
   check("the page for a code is readable on a phone, and labelled", (await faults(page)).length === 0, await faults(page));
   await page.type("#code", device.user_code.toLowerCase());
   await press(page, "button[type=submit]");
@@ -277,6 +275,7 @@ async function theCommandLine(browser) {
     }
     await close();
   }
+  await rm(home, { recursive: true });
 }
 
 const browser = await launched();
