@@ -34,7 +34,7 @@ $(TOOLS): infra/requirements.txt
 		|| { echo "error: the tools could not be installed; pip's reason is above." >&2; exit 1; }
 	@touch $@
 
-# Clients of others that the tests run. Node comes with them, as a Python package.
+# Clients of others that the tests run, and Chromium. Node comes with them, as a Python package.
 clients: $(CLIENTS) ## install the clients of tests/clients (done by test when needed)
 
 $(CLIENTS): tests/clients/python/requirements.txt tests/clients/node/package-lock.json | $(TOOLS)

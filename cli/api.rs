@@ -203,7 +203,9 @@ impl<'a> Call<'a> {
     }
 
     async fn once(&self, patience: Duration) -> Result<Response> {
-        let Some(request) = self.request.try_clone() else { return Err(Failure::internal("a body that streams")) };
+        let Some(request) = self.request.try_clone() else {
+            return Err(Failure::internal("a body that streams"));
+        };
         let sent = tokio::time::timeout(patience, request.send()).await;
         let response = sent
             .map_err(|_| Failure::silent_service(&settings::told(&self.api.base)))?

@@ -8,8 +8,8 @@ use crate::{
     Result,
     api::Api,
     commands::{
-        auth, chat, completion, conversations, fields, keys, marketplace, mcp, personas, pipelines, runs, usage,
-        webhooks, workspace,
+        auth, chat, completion, conversations, fields, keys, marketplace, mcp, personas, pipelines, runs,
+        usage, webhooks, workspace,
     },
     failure::{Class, Failure},
     screen::Screen,
@@ -37,13 +37,31 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
     /// Use this profile of the configuration file
-    #[arg(long, global = true, value_name = "NAME", env = "PERSONA_PROFILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "PERSONA_PROFILE",
+        help_heading = "Global options"
+    )]
     pub profile: Option<String>,
     /// Insist on this workspace: a key of another one is refused
-    #[arg(long, global = true, value_name = "ws_…", env = "PERSONA_WORKSPACE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ws_…",
+        env = "PERSONA_WORKSPACE",
+        help_heading = "Global options"
+    )]
     pub workspace: Option<String>,
     /// Ask this service [default: https://api.persona.dev]
-    #[arg(long, global = true, value_name = "URL", env = "PERSONA_BASE_URL", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PERSONA_BASE_URL",
+        help_heading = "Global options"
+    )]
     pub base_url: Option<String>,
 }
 
@@ -155,9 +173,12 @@ impl Session<'_> {
     pub(crate) fn api(&self) -> Result<Api> {
         let identity = self.identity()?;
         let Some(key) = identity.key else {
-            return Err(Failure::new(Class::Authentication, format!("Nobody is signed in (profile \"{}\").", identity.name))
-                .hint("sign in: persona auth login")
-                .hint(format!("or set {API_KEY}")));
+            return Err(Failure::new(
+                Class::Authentication,
+                format!("Nobody is signed in (profile \"{}\").", identity.name),
+            )
+            .hint("sign in: persona auth login")
+            .hint(format!("or set {API_KEY}")));
         };
         Api::new(identity.base, key, identity.workspace)
     }
@@ -189,7 +210,8 @@ impl Session<'_> {
         }
         let profile = known.unwrap_or_default();
         let base = self.base(&profile)?;
-        let of_environment = std::env::var(API_KEY).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        let of_environment =
+            std::env::var(API_KEY).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
         let is_of_environment = of_environment.is_some();
         let key = match (of_environment, profile.secret) {
             (Some(key), _) => Some(SecretString::from(key)),
@@ -212,6 +234,7 @@ fn own_service(base: &Url, name: &str, profile: &Profile) -> Result<()> {
     }
     let (own, other) = (settings::told(&own), settings::told(base));
     let message = format!("The key of profile \"{name}\" belongs to {own} and is not sent to {other}.");
-    Err(Failure::new(Class::Authentication, message)
-        .hint(format!("sign in there: persona auth login --base-url {other} --profile NAME, or set {API_KEY}")))
+    Err(Failure::new(Class::Authentication, message).hint(format!(
+        "sign in there: persona auth login --base-url {other} --profile NAME, or set {API_KEY}"
+    )))
 }

@@ -77,7 +77,11 @@ fn carried(mine: &str, theirs: &str, says: &Value) -> String {
     let lines: Vec<&str> = mine.lines().collect();
     let new: Vec<&str> = theirs.lines().collect();
     let text = merged(&lines, &said, &new, says).iter().fold(String::new(), |text, line| text + line + "\n");
-    if input::yaml::<Value>(&text, "the file").is_ok_and(|value| value == *says) { text } else { theirs.to_owned() }
+    if input::yaml::<Value>(&text, "the file").is_ok_and(|value| value == *says) {
+        text
+    } else {
+        theirs.to_owned()
+    }
 }
 
 /// A key's part of a mapping: comments and blank lines before it, the line of the key, and what follows.
@@ -155,7 +159,8 @@ fn is_aside(line: &str) -> bool {
 fn key(line: &str) -> Option<&str> {
     let text = line.trim_start_matches(' ');
     let (name, rest) = text.split_once(':')?;
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    let plain =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     (plain && !name.starts_with('-') && (rest.is_empty() || rest.starts_with(' '))).then_some(name)
 }
 
@@ -209,7 +214,11 @@ mod tests {
             "- a\n- b\n",
         ] {
             let carried = carried_over(mine);
-            assert_eq!(input::yaml::<Value>(&carried, "it").unwrap()["identity"], says["identity"], "{mine}\n{carried}");
+            assert_eq!(
+                input::yaml::<Value>(&carried, "it").unwrap()["identity"],
+                says["identity"],
+                "{mine}\n{carried}"
+            );
             assert_eq!(input::yaml::<Value>(&carried, "it").unwrap(), says, "{mine}\n{carried}");
         }
     }
@@ -219,7 +228,10 @@ mod tests {
         let text = file(THEIRS, "\"v4\"", None).unwrap();
         assert_eq!(text.lines().skip(2).fold(String::new(), |text, line| text + line + "\n"), THEIRS);
         let read = File::read(text.clone(), "it").unwrap();
-        assert_eq!((read.etag.as_deref(), read.is_edited(), read.field("id")), (Some("\"v4\""), false, "psn_1"));
+        assert_eq!(
+            (read.etag.as_deref(), read.is_edited(), read.field("id")),
+            (Some("\"v4\""), false, "psn_1")
+        );
         assert!(!File::read(text.clone() + "# a note\n", "it").unwrap().is_edited());
         assert!(File::read(text.replace("age: 62", "age: 63"), "it").unwrap().is_edited());
         assert!(File::read(THEIRS.to_owned(), "it").unwrap().etag.is_none());

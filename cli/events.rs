@@ -88,7 +88,8 @@ impl<'a> Following<'a> {
     /// The run that a call begins, whose answer is its events. Where they break off, it goes on at the run itself.
     pub(crate) async fn begun_by(api: &'a Api, call: Call<'a>) -> Result<Self> {
         let response = call.header("Accept", "text/event-stream").send(SILENCE).await?;
-        let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let location =
+            response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let run = location.rsplit('/').next().filter(|run| run.starts_with("run_"));
         let run = run.ok_or_else(|| Failure::internal("the answer names no run"))?.to_owned();
         Ok(Self { source: Some(source(response)), ..Self::of(api, &run, 0) })

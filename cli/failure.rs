@@ -173,7 +173,8 @@ impl Failure {
     /// What the service answered, where that is a refusal.
     pub(crate) fn answered(status: StatusCode, headers: &HeaderMap, body: &str) -> Self {
         let pause = headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let envelope: Option<Value> = serde_json::from_str(body).ok().filter(|body: &Value| body["error"].is_object());
+        let envelope: Option<Value> =
+            serde_json::from_str(body).ok().filter(|body: &Value| body["error"].is_object());
         let Some(envelope) = envelope else {
             let again = if status.is_server_error() { Again::Unknown } else { Again::No };
             let class = if status.is_server_error() { Class::Network } else { Class::Internal };
@@ -268,8 +269,12 @@ impl Failure {
 /// What to type next, by the API's code.
 fn hint_of(code: &str) -> Option<&'static str> {
     Some(match code {
-        "auth.invalid_key" => "sign in again: persona auth login (persona auth status shows what is used now)",
-        "auth.insufficient_scope" => "sign in with more: persona auth login --scope admin, or use another --profile",
+        "auth.invalid_key" => {
+            "sign in again: persona auth login (persona auth status shows what is used now)"
+        }
+        "auth.insufficient_scope" => {
+            "sign in with more: persona auth login --scope admin, or use another --profile"
+        }
         "plan.upgrade_required" => "persona workspace shows the plan",
         "billing.workspace_budget_exceeded" => "persona usage shows what was spent",
         "persona.cost_budget_exceeded" => "raise it with --budget-usd, or choose --pipeline fast",

@@ -21,7 +21,11 @@ pub(crate) struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Shows nothing yet. On a terminal one line moves; elsewhere there are lines, and with `--json` nothing.
     pub(crate) fn new(screen: &'a Screen) -> Self {
-        let target = if screen.is_live() && !screen.is_json() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if screen.is_live() && !screen.is_json() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
             bar.set_style(style);
@@ -44,7 +48,8 @@ impl<'a> Progress<'a> {
                 self.running.remove(event.text("step"));
                 self.done += 1;
                 let tokens = event.data["tokens"].as_u64().unwrap_or_default();
-                let line = format!("{GREEN}✓{GREEN:#} {}  {DIM}{tokens} tokens{DIM:#}", visible(event.text("step")));
+                let line =
+                    format!("{GREEN}✓{GREEN:#} {}  {DIM}{tokens} tokens{DIM:#}", visible(event.text("step")));
                 self.line(&line);
             }
             "check.completed" => {

@@ -80,7 +80,10 @@ impl Screen {
     /// A piece of the answer, shown at once.
     pub(crate) fn text(&self, text: &str) -> Result<()> {
         let mut output = anstream::stdout().lock();
-        output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| Failure::output(&error))
+        output
+            .write_all(text.as_bytes())
+            .and_then(|()| output.flush())
+            .map_err(|error| Failure::output(&error))
     }
 
     /// A text of the answer that is kept as it is, except on a terminal.
@@ -105,7 +108,11 @@ impl Screen {
 
     /// JSON: in lines for people, in one for programs.
     pub(crate) fn json_line(&self, value: &Value) -> Result<()> {
-        let text = if self.output_is_terminal { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+        let text = if self.output_is_terminal {
+            serde_json::to_string_pretty(value)
+        } else {
+            serde_json::to_string(value)
+        };
         self.line(text.map_err(Failure::internal)?)
     }
 
@@ -118,7 +125,8 @@ impl Screen {
     pub(crate) fn rows(&self, heading: &[&str], rows: &[Vec<String>]) -> Result<()> {
         if !self.output_is_terminal {
             let lines = rows.iter().map(|row| {
-                let cells: Vec<String> = row.iter().map(|cell| cell.replace(['\t', '\n', '\r'], " ")).collect();
+                let cells: Vec<String> =
+                    row.iter().map(|cell| cell.replace(['\t', '\n', '\r'], " ")).collect();
                 cells.join("\t") + "\n"
             });
             return self.text(&lines.collect::<String>());
@@ -182,7 +190,11 @@ impl Screen {
         let _ = write!(errors, "{question} [y/N] ").and_then(|()| errors.flush());
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map_err(Failure::internal)?;
-        if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::usage("Nothing was done.")) }
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            Ok(())
+        } else {
+            Err(Failure::usage("Nothing was done."))
+        }
     }
 }
 
@@ -208,7 +220,11 @@ pub(crate) fn visible(text: &str) -> String {
 /// At most so many letters, on one line.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     let line = text.replace(['\n', '\r', '\t'], " ");
-    if line.chars().count() <= most { line } else { line.chars().take(most.saturating_sub(1)).chain("…".chars()).collect() }
+    if line.chars().count() <= most {
+        line
+    } else {
+        line.chars().take(most.saturating_sub(1)).chain("…".chars()).collect()
+    }
 }
 
 #[cfg(test)]

@@ -39,7 +39,9 @@ impl Secrets {
 
     /// Keeps a profile's key: in the keyring if there is one, else in the file.
     pub(crate) fn keep(&self, profile: &str, key: &SecretString) -> Result<Place> {
-        if wants_keyring() && in_keyring(profile).and_then(|entry| entry.set_password(key.expose_secret())).is_ok() {
+        if wants_keyring()
+            && in_keyring(profile).and_then(|entry| entry.set_password(key.expose_secret())).is_ok()
+        {
             self.forget_in_file(profile)?;
             return Ok(Place::Keyring);
         }
@@ -58,7 +60,9 @@ impl Secrets {
                 Err(keyring::Error::NoEntry) => Ok(None),
                 Err(error) => Err(Failure::new(
                     Class::Authentication,
-                    format!("The key of profile \"{profile}\" lies in the keyring, which cannot be read: {error}."),
+                    format!(
+                        "The key of profile \"{profile}\" lies in the keyring, which cannot be read: {error}."
+                    ),
                 )
                 .hint("unlock the keyring, or set PERSONA_API_KEY")),
             },
@@ -107,8 +111,11 @@ impl Secrets {
             return Ok(());
         }
         let path = self.file.display();
-        Err(Failure::new(Class::Authentication, format!("Others may read {path} (mode {mode:04o}), which holds keys."))
-            .hint(format!("chmod 600 {path}; and if others have read it, persona auth logout and login")))
+        Err(Failure::new(
+            Class::Authentication,
+            format!("Others may read {path} (mode {mode:04o}), which holds keys."),
+        )
+        .hint(format!("chmod 600 {path}; and if others have read it, persona auth logout and login")))
     }
 
     #[cfg(not(unix))]

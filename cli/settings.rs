@@ -44,7 +44,8 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads `persona/config.toml` below the user's folder of configurations, if it is there.
     pub(crate) fn read() -> Result<Self> {
-        let folder = etcetera::choose_base_strategy().map_err(Failure::internal)?.config_dir().join("persona");
+        let folder =
+            etcetera::choose_base_strategy().map_err(Failure::internal)?.config_dir().join("persona");
         let path = folder.join("config.toml");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -92,7 +93,10 @@ impl Settings {
             Item::Table(table)
         });
         profiles[name] = Item::Table(fields.as_table().clone());
-        if name != DEFAULT_PROFILE && self.document.get("profile").is_none() && self.profile(DEFAULT_PROFILE)?.is_none() {
+        if name != DEFAULT_PROFILE
+            && self.document.get("profile").is_none()
+            && self.profile(DEFAULT_PROFILE)?.is_none()
+        {
             self.document["profile"] = value(name);
         }
         self.write()
@@ -143,7 +147,9 @@ fn private_folder(folder: &Path) -> io::Result<()> {
 
 /// The address of the service from what somebody typed. A key must not travel in the clear, unless it stays on this machine.
 pub(crate) fn base_url(text: &str) -> Result<Url> {
-    let wrong = |why: &str| Failure::usage(format!("The base URL \"{text}\" {why}.")).hint(format!("for example {BASE_URL}"));
+    let wrong = |why: &str| {
+        Failure::usage(format!("The base URL \"{text}\" {why}.")).hint(format!("for example {BASE_URL}"))
+    };
     let mut url = Url::parse(text.trim()).map_err(|error| wrong(&format!("is none: {error}")))?;
     match url.scheme() {
         "https" => {}
@@ -186,7 +192,10 @@ mod tests {
             ("https://api.persona.dev", "https://api.persona.dev"),
             ("https://api.persona.dev/", "https://api.persona.dev"),
             ("https://api.persona.dev/v1", "https://api.persona.dev"),
-            ("https://x.execute-api.eu-west-1.amazonaws.com/live/v1/", "https://x.execute-api.eu-west-1.amazonaws.com/live"),
+            (
+                "https://x.execute-api.eu-west-1.amazonaws.com/live/v1/",
+                "https://x.execute-api.eu-west-1.amazonaws.com/live",
+            ),
             (" http://127.0.0.1:9000 ", "http://127.0.0.1:9000"),
             ("http://localhost:9000/v1?x=1", "http://localhost:9000"),
         ] {

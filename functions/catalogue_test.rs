@@ -11,7 +11,7 @@ use std::{
 use persona::{config::Setting, key::Scope};
 use serde_json::{Map, Value, json};
 
-use crate::{ROUTES, WORKERS};
+use crate::{OPEN_ROUTES, ROUTES, WORKERS, endpoints};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// The gateway gives up on a buffered answer after so many seconds.
@@ -33,7 +33,8 @@ const COUNTERS: [&str; 9] = [
 /// Every binary, with what its environment must have.
 fn lambdas() -> BTreeMap<&'static str, &'static [Setting]> {
     let routes = ROUTES.iter().map(|route| (route.bin, route.settings));
-    routes.chain(WORKERS.iter().map(|worker| (worker.bin, worker.settings))).collect()
+    let open = OPEN_ROUTES.iter().map(|route| (route.bin, route.settings));
+    routes.chain(open).chain(WORKERS.iter().map(|worker| (worker.bin, worker.settings))).collect()
 }
 
 fn bins() -> BTreeSet<&'static str> {
@@ -139,11 +140,11 @@ fn every_lambda_has_its_binary_and_no_other_exists() {
 
 #[test]
 fn the_local_router_sends_every_route_to_its_binary_and_the_rest_to_the_fallback() {
-    let paths = unique(ROUTES.iter().map(|route| route.path).chain(["/{*path}"]));
+    let paths = unique(endpoints().map(|route| route.path).chain(["/{*path}"]));
     let mut table = String::new();
     for path in paths {
         let entry = |method: &str| {
-            let route = ROUTES.iter().find(|route| route.path == path && route.method == method);
+            let route = endpoints().find(|route| route.path == path && route.method == method);
             format!(
                 "{{ method = \"{method}\", function = \"{}\" }}",
                 route.map_or("fallback", |route| route.bin)
@@ -193,11 +194,12 @@ fn the_template_has_a_function_for_every_lambda_and_no_other() {
 #[test]
 fn every_route_has_its_method_path_and_transfer_mode() {
     let functions = functions();
-    for route in ROUTES {
+    let streaming: Vec<&str> = ROUTES.iter().filter(|route| route.streaming).map(|route| route.bin).collect();
+    for route in endpoints() {
         let function = &functions[route.bin];
         let mut wanted =
             json!({"RestApiId": "Api", "Method": route.method.to_lowercase(), "Path": route.path});
-        if route.streaming {
+        if streaming.contains(&route.bin) {
             // The transform takes any other word for "buffered", without one of its own.
             wanted["ResponseTransferMode"] = json!("RESPONSE_STREAM");
             wanted["TimeoutInMillis"] = json!(function.timeout() * 1_000);
@@ -214,7 +216,7 @@ fn the_fallback_answers_every_other_path_and_method() {
     let functions = functions();
     let events = functions["fallback"].events("Api");
     let listed: BTreeSet<_> = events.iter().map(|event| event["Path"].as_str().unwrap()).collect();
-    let wanted: BTreeSet<_> = ROUTES.iter().map(|route| route.path).chain(["/", "/{proxy+}"]).collect();
+    let wanted: BTreeSet<_> = endpoints().map(|route| route.path).chain(["/", "/{proxy+}"]).collect();
     assert_eq!(listed, wanted);
     assert!(events.iter().all(|event| event["Method"] == "any" && event["RestApiId"] == "Api"));
 }
@@ -336,6 +338,44 @@ fn fits(action: &str, resource: &Value) -> bool {
         "bedrock" => is_model(resource),
         _ => false,
     })
+}
+
+#[test]
+fn nothing_is_called_without_a_key_but_what_signs_people_in() {
+    for route in OPEN_ROUTES {
+        assert!(route.path.starts_with("/v1/auth/"), "{}", route.bin);
+    }
+    assert!(ROUTES.iter().all(|route| !route.path.starts_with("/v1/auth/")));
+}
+
+#[test]
+fn who_signs_in_reaches_no_tenant_but_through_a_membership() {
+    // Partitions that begin with these are nobody's, or are what a membership and its key are made of.
+    let nobody = ["AUTH#*", "KEY#*"];
+    let members = ["WS#*#MEMBERS", "WS#*"];
+    let functions = functions();
+    for route in OPEN_ROUTES {
+        for statement in functions[route.bin].policies().0 {
+            if !texts(&statement["Action"]).iter().all(|action| action.starts_with("dynamodb:")) {
+                continue;
+            }
+            let keys = texts(&statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]);
+            assert!(!keys.is_empty(), "{}: {statement}", route.bin);
+            assert_eq!(
+                statement["Condition"]["Null"],
+                json!({"dynamodb:LeadingKeys": "false"}),
+                "{}",
+                route.bin
+            );
+            for key in keys {
+                assert!(
+                    nobody.contains(&key.as_str()) || members.contains(&key.as_str()),
+                    "{}: {key}",
+                    route.bin
+                );
+            }
+        }
+    }
 }
 
 #[test]

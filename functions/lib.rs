@@ -2,6 +2,7 @@
 //! `template.yaml` and `docs/openapi.json` are held equal to it by `catalogue_test.rs`.
 
 pub mod admin;
+pub mod auth;
 pub mod conversations;
 pub mod fallback;
 pub mod keys;
@@ -26,7 +27,7 @@ mod openapi;
 
 use persona::{config::Setting, error::Code, key::Scope};
 
-/// One route of the API and the Lambda behind it.
+/// One route of the API, called with a key, and the Lambda behind it.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
     /// Name of the binary.
@@ -55,6 +56,68 @@ pub struct Route {
     pub settings: &'static [Setting],
 }
 
+/// A route that is called without a key, because it is how people get one: an endpoint of OAuth or a page. It reads a query
+/// or a form, never JSON, and fails in OAuth's words or in a page, never in the envelope; it has no Idempotency-Key.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenRoute {
+    /// Name of the binary.
+    pub bin: &'static str,
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path.
+    pub path: &'static str,
+    /// One line for the documentation.
+    pub summary: &'static str,
+    /// Who it speaks to.
+    pub speaks: Speaks,
+    /// Values that it reads of the query (GET) or of the form (POST), and whether they must be there. Others are ignored.
+    pub fields: &'static [(&'static str, bool)],
+    /// How it answers when all is well.
+    pub answers: &'static [(u16, Form)],
+    /// What its environment must have.
+    pub settings: &'static [Setting],
+}
+
+/// Who an open route speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// OAuth clients: JSON.
+    OAuth,
+    /// People: pages.
+    Pages,
+}
+
+/// What every endpoint has, with a key or without.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint {
+    /// Name of the binary.
+    pub bin: &'static str,
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path with `{parameters}`.
+    pub path: &'static str,
+}
+
+/// Every endpoint of the API.
+pub fn endpoints() -> impl Iterator<Item = Endpoint> {
+    let keyed = ROUTES.iter().map(|route| route.endpoint());
+    keyed.chain(OPEN_ROUTES.iter().map(|route| route.endpoint()))
+}
+
+impl Route {
+    /// What every endpoint has.
+    pub const fn endpoint(&self) -> Endpoint {
+        Endpoint { bin: self.bin, method: self.method, path: self.path }
+    }
+}
+
+impl OpenRoute {
+    /// What every endpoint has.
+    pub const fn endpoint(&self) -> Endpoint {
+        Endpoint { bin: self.bin, method: self.method, path: self.path }
+    }
+}
+
 /// The body of an answer; objects bear the names of their schemas in shared/schemas/objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -70,6 +133,10 @@ pub enum Form {
     Chunks,
     /// Server-sent messages of the Model Context Protocol.
     Messages,
+    /// A page for people.
+    Page,
+    /// Nothing but where to go on.
+    Redirect,
     /// Nothing.
     Nothing,
 }
@@ -80,8 +147,9 @@ impl Form {
         match self {
             Self::Object(_) | Self::List(_) => "application/json",
             Self::Yaml(_) => "application/yaml",
-            Self::Nothing => "",
             Self::Events | Self::Chunks | Self::Messages => "text/event-stream",
+            Self::Page => "text/html",
+            Self::Redirect | Self::Nothing => "",
         }
     }
 }
@@ -97,7 +165,7 @@ pub struct Worker {
     pub settings: &'static [Setting],
 }
 
-/// Every route.
+/// Every route that is called with a key.
 pub const ROUTES: &[&Route] = &[
     &personas::create::ROUTE,
     &personas::list::ROUTE,
@@ -159,6 +227,19 @@ pub const ROUTES: &[&Route] = &[
     &webhooks::deliveries::redeliver::ROUTE,
 ];
 
+/// Every route that is called without one.
+pub const OPEN_ROUTES: &[&OpenRoute] = &[
+    &auth::metadata::ROUTE,
+    &auth::authorize::ROUTE,
+    &auth::callback::ROUTE,
+    &auth::approval::ROUTE,
+    &auth::approve::ROUTE,
+    &auth::device_page::ROUTE,
+    &auth::device::ROUTE,
+    &auth::token::ROUTE,
+    &auth::revoke::ROUTE,
+];
+
 /// Every other Lambda.
 pub const WORKERS: &[&Worker] = &[
     &fallback::WORKER,
@@ -167,4 +248,5 @@ pub const WORKERS: &[&Worker] = &[
     &workers::webhook_deliveries::WORKER,
     &workers::reaper::WORKER,
     &admin::create_workspace::WORKER,
+    &admin::members::WORKER,
 ];

@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use tokio::sync::OnceCell;
 
 use crate::{
+    auth,
     clock::{Clock, SystemClock},
     config::Setting,
     error::{Error, Result},
@@ -30,6 +31,8 @@ struct Inner {
     signing_key: OnceCell<Vec<u8>>,
     webhooks_key: OnceCell<Vec<u8>>,
     courier: OnceCell<Courier>,
+    sign_in: OnceCell<auth::Config>,
+    sign_in_provider: OnceCell<auth::Provider>,
 }
 
 impl Default for App {
@@ -51,6 +54,8 @@ impl App {
             signing_key: OnceCell::new(),
             webhooks_key: OnceCell::new(),
             courier: OnceCell::new(),
+            sign_in: OnceCell::new(),
+            sign_in_provider: OnceCell::new(),
         }))
     }
 
@@ -102,6 +107,26 @@ impl App {
     /// Carries events to webhooks.
     pub async fn courier(&self) -> Result<&Courier> {
         self.0.courier.get_or_try_init(|| async { Courier::new() }).await
+    }
+
+    /// Who signs people in.
+    ///
+    /// # Errors
+    /// [`auth::Reason::NotSetUp`] where the operator has said nothing of it.
+    pub async fn sign_in(&self) -> auth::Result<&auth::Config> {
+        self.0
+            .sign_in
+            .get_or_try_init(|| async {
+                let document = self.secret(Setting::SignInSecret).await?;
+                auth::Config::parse(&document).map_err(Error::internal)?.ok_or_else(auth::not_set_up)
+            })
+            .await
+    }
+
+    /// The identity provider; it is discovered once.
+    pub async fn sign_in_provider(&self) -> auth::Result<&auth::Provider> {
+        let config = self.sign_in().await?;
+        self.0.sign_in_provider.get_or_try_init(|| auth::Provider::discover(config)).await
     }
 
     /// The `key` in a secret that the deployment generates.

@@ -31,6 +31,8 @@ pub enum Setting {
     SigningSecret,
     /// Name of the secret that the secrets of webhooks are derived from.
     WebhooksSecret,
+    /// Name of the secret that says who signs people in.
+    SignInSecret,
 }
 
 impl Setting {
@@ -48,6 +50,7 @@ impl Setting {
         Self::ProvidersSecret,
         Self::SigningSecret,
         Self::WebhooksSecret,
+        Self::SignInSecret,
     ];
 
     /// The environment variable.
@@ -65,6 +68,7 @@ impl Setting {
             Self::ProvidersSecret => "PROVIDERS_SECRET",
             Self::SigningSecret => "SIGNING_SECRET",
             Self::WebhooksSecret => "WEBHOOKS_SECRET",
+            Self::SignInSecret => "SIGN_IN_SECRET",
         }
     }
 

@@ -3,6 +3,7 @@
 //! Read `docs/ARCHITECTURE.md` for the walk through the tree.
 
 pub mod app;
+pub mod auth;
 pub mod card;
 pub mod clock;
 pub mod config;

@@ -3,7 +3,7 @@
 use crate::id::WorkspaceId;
 
 /// A workspace in whose name storage may be touched. Made by authentication, by reading a message that this system
-/// enqueued, and by the administrator's creation of a workspace; nowhere else.
+/// enqueued, by the administrator's functions, and where a membership of somebody who has signed in was found; nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenant(WorkspaceId);
 

@@ -4,7 +4,10 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
-use tests::{Workspace, base_url};
+use tests::{
+    Workspace, base_url,
+    support::sign_in::{Account, join},
+};
 use tokio::process::Command;
 
 const BRIEF: &str = "A 58-year-old watchmaker from Geneva who sings in a choir";
@@ -39,12 +42,16 @@ async fn environment() -> Vec<(&'static str, String)> {
 
 /// Runs a script to its end; every line but the last is a check that held.
 async fn run(program: &str, script: &str, at_least: usize) {
+    run_with(program, script, at_least, environment().await).await;
+}
+
+async fn run_with(program: &str, script: &str, at_least: usize, environment: Vec<(&'static str, String)>) {
     let program = root().join(".local/clients/python/bin").join(program);
     assert!(program.exists(), "{} is missing: `make clients` installs it", program.display());
     let script = root().join("tests/clients").join(script);
     let mut command = Command::new(program);
     command.arg(script).stdin(Stdio::null()).kill_on_drop(true);
-    command.env("PYTHONDONTWRITEBYTECODE", "1").envs(environment().await);
+    command.env("PYTHONDONTWRITEBYTECODE", "1").envs(environment);
     let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("the script ends").unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -83,6 +90,28 @@ async fn the_mcp_conformance_suite() {
 #[tokio::test]
 async fn openai_for_node() {
     run("node", "node/openai.mjs", 18).await;
+}
+
+/// The built command line, where it is there: then it is signed in, too.
+fn command_line() -> Option<(&'static str, String)> {
+    let built = root().join("target/debug/persona");
+    built.exists().then(|| ("PERSONA_CLI", built.display().to_string()))
+}
+
+#[tokio::test]
+async fn signing_in_with_chromium() {
+    let (one, other) = (Workspace::test("team").await, Workspace::test("team").await);
+    let account = Account::member(&one, &["admin"]).await;
+    join(&other, &account.email, &["read", "write", "chat"]).await;
+    let mut environment = vec![
+        ("PERSONA_BASE_URL", base_url()),
+        ("PERSONA_EMAIL", account.email),
+        ("PERSONA_PASSWORD", account.password),
+        ("PERSONA_WORKSPACE", one.id),
+        ("PERSONA_OTHER_WORKSPACE", other.id),
+    ];
+    environment.extend(command_line());
+    run_with("node", "node/sign_in.mjs", 25, environment).await;
 }
 
 #[tokio::test]

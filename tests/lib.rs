@@ -63,7 +63,8 @@ fn panic_with(text: &str) -> Value {
     panic!("not JSON: {text}")
 }
 
-fn variable(name: &str) -> String {
+/// What the stack says of itself.
+pub fn variable(name: &str) -> String {
     env::var(name).expect("the stack is not running: use `make test`, or run under `infra/local exec --`")
 }
 
@@ -74,6 +75,12 @@ pub fn base_url() -> String {
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(Duration::from_secs(90)).build().expect("a client")
+}
+
+/// A client that leaves redirects to who called.
+pub fn client_without_redirects() -> reqwest::Client {
+    let built = reqwest::Client::builder().timeout(Duration::from_secs(90));
+    built.redirect(reqwest::redirect::Policy::none()).build().expect("a client")
 }
 
 /// Calls without a key.
@@ -100,7 +107,8 @@ pub async fn least_requests(call: impl Fn(u64) -> RequestBuilder) -> u64 {
     least
 }
 
-async fn invoke(function: &str, payload: &Value) -> Value {
+/// Calls a function that no route leads to.
+pub async fn invoke(function: &str, payload: &Value) -> Value {
     let url = format!("{}/2015-03-31/functions/{function}/invocations", variable("PERSONA_LAMBDA_URL"));
     let answer = send(client().post(url).json(payload)).await;
     assert!(answer.status.is_success(), "{}", answer.text);

@@ -48,7 +48,13 @@ pub(crate) struct Login {
     #[arg(long)]
     with_key: bool,
     /// What the key may do
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "read,write,chat", conflicts_with = "with_key")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "read,write,chat",
+        conflicts_with = "with_key"
+    )]
     scope: Vec<Scope>,
 }
 
@@ -79,15 +85,19 @@ impl Login {
         let name = session.profile_name(&settings);
         let before = settings.profile(&name)?;
         let base = session.base(&before.clone().unwrap_or_default())?;
-        let signed =
-            if self.with_key { with_key(session, &base).await? } else { self.granted(session, &base).await? };
+        let signed = if self.with_key {
+            with_key(session, &base).await?
+        } else {
+            self.granted(session, &base).await?
+        };
         // The key that this one replaces would go on for weeks, used by nobody.
         if let Some(before) = before {
             let _ = revoked(&settings, &name, &before).await;
         }
         let secrets = Secrets::beside(&settings);
         let place = secrets.keep(&name, &signed.key)?;
-        let profile = Profile { secret: Some(place), base_url: Some(settings::told(&base)), ..signed.profile };
+        let profile =
+            Profile { secret: Some(place), base_url: Some(settings::told(&base)), ..signed.profile };
         settings.keep(&name, &profile)?;
         told(session, &name, &profile)
     }
@@ -156,8 +166,11 @@ fn told(session: &Session<'_>, name: &str, profile: &Profile) -> Result<()> {
 async fn status(session: &Session<'_>) -> Result<()> {
     let identity = session.identity()?;
     let Some(key) = identity.key else {
-        return Err(Failure::new(Class::Authentication, format!("Nobody is signed in (profile \"{}\").", identity.name))
-            .hint("sign in: persona auth login"));
+        return Err(Failure::new(
+            Class::Authentication,
+            format!("Nobody is signed in (profile \"{}\").", identity.name),
+        )
+        .hint("sign in: persona auth login"));
     };
     let secret = key.expose_secret();
     let tail: String = secret.chars().skip(secret.chars().count().saturating_sub(4)).collect();
@@ -190,7 +203,10 @@ async fn logout(session: &Session<'_>) -> Result<()> {
     let mut settings = Settings::read()?;
     let name = session.profile_name(&settings);
     let Some(profile) = settings.profile(&name)? else {
-        return Err(Failure::new(Class::Authentication, format!("Nobody is signed in (profile \"{name}\").")));
+        return Err(Failure::new(
+            Class::Authentication,
+            format!("Nobody is signed in (profile \"{name}\")."),
+        ));
     };
     let ended = revoked(&settings, &name, &profile).await;
     if let Some(place) = profile.secret {
@@ -203,7 +219,11 @@ async fn logout(session: &Session<'_>) -> Result<()> {
         failure.retold(message).hint(format!("revoke it with another key: persona keys revoke {key}"))
     })?;
     let gone: Value = json!({"profile": name, "signed_in": false, "revoked": was_revoked});
-    let told = if was_revoked { "Signed out; the key is revoked." } else { "Signed out; the key, which was brought along, still works." };
+    let told = if was_revoked {
+        "Signed out; the key is revoked."
+    } else {
+        "Signed out; the key, which was brought along, still works."
+    };
     session.screen.done(&gone, told)?;
     if std::env::var_os(API_KEY).is_some() {
         session.screen.hint(format_args!("{API_KEY} is still set, and is used"));

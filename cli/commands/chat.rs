@@ -67,9 +67,8 @@ impl Chat {
         match message {
             Some(message) if message.trim().is_empty() => Err(Failure::usage("There is nothing to say.")),
             Some(message) => talk.once(message.trim()).await,
-            None if screen.is_json() => {
-                Err(Failure::usage("A talk has no JSON form.").hint("give the message: persona chat PERSONA MESSAGE --json"))
-            }
+            None if screen.is_json() => Err(Failure::usage("A talk has no JSON form.")
+                .hint("give the message: persona chat PERSONA MESSAGE --json")),
             None => talk.hold(&persona).await,
         }
     }
@@ -158,8 +157,12 @@ impl Talk<'_> {
         let mut turn = Value::Null;
         while let Some(event) = events.next().await? {
             match event.event.as_str() {
-                "message.delta" if !self.screen.is_json() => self.screen.text(&visible(event.text("delta")))?,
-                "tool.called" => self.screen.note(format_args!("{DIM}[{}]{DIM:#}", visible(event.text("tool")))),
+                "message.delta" if !self.screen.is_json() => {
+                    self.screen.text(&visible(event.text("delta")))?
+                }
+                "tool.called" => {
+                    self.screen.note(format_args!("{DIM}[{}]{DIM:#}", visible(event.text("tool"))))
+                }
                 "message.completed" => {
                     turn = event.data.clone();
                     if !self.screen.is_json() {
@@ -183,7 +186,8 @@ impl Talk<'_> {
             "out-of-character" => RED,
             _ => CYAN,
         };
-        let (voice, values, coherence) = (number("/drift/voice"), number("/drift/values"), number("/coherence"));
+        let (voice, values, coherence) =
+            (number("/drift/voice"), number("/drift/values"), number("/coherence"));
         let cost = number("/cost_usd");
         self.screen.note(format_args!(
             "{DIM}drift: voice {voice:.2}, values {values:.2}{DIM:#}  {style}{verdict}{style:#}  {DIM}coherence {coherence:.1}, ${cost:.4}{DIM:#}"

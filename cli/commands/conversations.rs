@@ -14,7 +14,8 @@ const COLUMNS: &[Column] = &[
     ("updated", "/updated_at"),
     ("title", "/title"),
 ];
-const MESSAGES: &[Column] = &[("id", "/id"), ("role", "/role"), ("said", "/created_at"), ("content", "/content")];
+const MESSAGES: &[Column] =
+    &[("id", "/id"), ("role", "/role"), ("said", "/created_at"), ("content", "/content")];
 const DRIFT: &[Column] = &[
     ("message", "/message_id"),
     ("voice", "/drift/voice"),

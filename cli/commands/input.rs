@@ -18,7 +18,9 @@ use crate::{
 /// A file's bytes; `-` is standard input.
 pub(crate) async fn bytes(path: &Path) -> Result<Vec<u8>> {
     if path == Path::new("-") {
-        return standard_input().await.map_err(|error| Failure::file(Path::new("standard input"), "read", &error));
+        return standard_input()
+            .await
+            .map_err(|error| Failure::file(Path::new("standard input"), "read", &error));
     }
     fs::read(path).map_err(|error| Failure::file(path, "read", &error))
 }
@@ -68,13 +70,19 @@ pub(crate) fn yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T> {
         let why = error.to_string();
         let why = why.lines().next().unwrap_or_default();
         let Some(place) = error.location() else {
-            return Failure::new(Class::InvalidRequest, format!("{name} is not YAML that can be read: {why}."));
+            return Failure::new(
+                Class::InvalidRequest,
+                format!("{name} is not YAML that can be read: {why}."),
+            );
         };
         let (line, column) = (place.line(), place.column());
         let shown = text.lines().nth((line as usize).saturating_sub(1)).unwrap_or_default();
         let pointer = " ".repeat((column as usize).saturating_sub(1)) + "^";
-        Failure::new(Class::InvalidRequest, format!("{name} is not YAML that can be read, line {line}, column {column}: {why}."))
-            .with_details([format!("  {line:>4} | {shown}"), format!("       | {pointer}")])
+        Failure::new(
+            Class::InvalidRequest,
+            format!("{name} is not YAML that can be read, line {line}, column {column}: {why}."),
+        )
+        .with_details([format!("  {line:>4} | {shown}"), format!("       | {pointer}")])
     })
 }
 
@@ -82,6 +90,7 @@ pub(crate) fn yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T> {
 pub(crate) fn json(text: &str, name: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        Failure::usage(format!("{name} is not JSON, {place}.")).hint("quote it for the shell: '{\"key\": \"value\"}'")
+        Failure::usage(format!("{name} is not JSON, {place}."))
+            .hint("quote it for the shell: '{\"key\": \"value\"}'")
     })
 }

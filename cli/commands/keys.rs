@@ -91,7 +91,9 @@ impl Keys {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<()> {
         let (api, screen) = (session.api()?, session.screen);
         match self {
-            Self::List(extent) => listing::print(screen, &api, &extent, COLUMNS, |api| api.get(&["keys"])).await,
+            Self::List(extent) => {
+                listing::print(screen, &api, &extent, COLUMNS, |api| api.get(&["keys"])).await
+            }
             Self::Create(new) => {
                 let scopes: Vec<&str> = new.scopes.iter().map(|scope| scope.name()).collect();
                 let mut body = json!({"name": new.name, "scopes": scopes});
@@ -101,7 +103,8 @@ impl Keys {
                 shown_once(screen, &api.post(&["keys"]).json(&body).value().await?)
             }
             Self::Rotate(old) => {
-                let body = old.grace_seconds.map_or_else(|| json!({}), |grace| json!({"grace_seconds": grace}));
+                let body =
+                    old.grace_seconds.map_or_else(|| json!({}), |grace| json!({"grace_seconds": grace}));
                 shown_once(screen, &api.post(&["keys", &old.key, "rotate"]).json(&body).value().await?)
             }
             Self::Revoke(old) => {
@@ -119,6 +122,11 @@ fn shown_once(screen: &Screen, key: &Value) -> Result<()> {
         return screen.json_line(key);
     }
     let text = |name: &str| key[name].as_str().unwrap_or_default();
-    screen.note(format_args!("{} ({}), until {}. This is shown once:", text("id"), text("name"), text("expires_at")));
+    screen.note(format_args!(
+        "{} ({}), until {}. This is shown once:",
+        text("id"),
+        text("name"),
+        text("expires_at")
+    ));
     screen.line(text("secret"))
 }

@@ -3,7 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::{Result, api::{Api, Call}, screen::Screen};
+use crate::{
+    Result,
+    api::{Api, Call},
+    screen::Screen,
+};
 
 /// How much of a list.
 #[derive(Args)]
@@ -42,12 +46,17 @@ pub(crate) async fn print<'a>(
 }
 
 /// Up to `most` objects, in the shape of the API's lists.
-pub(crate) async fn read<'a>(api: &'a Api, most: usize, asked: impl Fn(&'a Api) -> Call<'a>) -> Result<Value> {
+pub(crate) async fn read<'a>(
+    api: &'a Api,
+    most: usize,
+    asked: impl Fn(&'a Api) -> Call<'a>,
+) -> Result<Value> {
     let mut objects: Vec<Value> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
         let wanted = (most - objects.len()).min(100);
-        let mut page = asked(api).query("limit", Some(wanted.max(1))).query("cursor", cursor.as_ref()).value().await?;
+        let mut page =
+            asked(api).query("limit", Some(wanted.max(1))).query("cursor", cursor.as_ref()).value().await?;
         if let Some(data) = page["data"].as_array_mut() {
             objects.append(data);
         }

@@ -82,7 +82,10 @@ impl Marketplace {
         match self {
             Self::Search(search) => {
                 let words = Some(search.words.join(" ")).filter(|words| !words.is_empty());
-                let sort = search.sort.and_then(|sort| sort.to_possible_value()).map(|sort| sort.get_name().to_owned());
+                let sort = search
+                    .sort
+                    .and_then(|sort| sort.to_possible_value())
+                    .map(|sort| sort.get_name().to_owned());
                 listing::print(screen, &api, &search.extent, COLUMNS, |api| {
                     api.get(&["marketplace", "personas"])
                         .query("q", words.as_ref())

@@ -146,7 +146,8 @@ impl Personas {
             Self::Publish(publish) => publish.run(&api, screen).await,
             Self::Unpublish { persona } => {
                 let persona = api.post(&["personas", &persona, "unpublish"]).value().await?;
-                screen.done(&persona, format!("{} is off the marketplace.", listing::cell(persona.get("slug"))))
+                screen
+                    .done(&persona, format!("{} is off the marketplace.", listing::cell(persona.get("slug"))))
             }
             Self::Export(export) => export.run(&api, screen).await,
             Self::Import(import) => import.run(&api, screen).await,

@@ -11,12 +11,8 @@ use super::{
 };
 use crate::{Result, arguments::Session};
 
-const COLUMNS: &[Column] = &[
-    ("name", "/name"),
-    ("version", "/version"),
-    ("built in", "/built_in"),
-    ("description", "/description"),
-];
+const COLUMNS: &[Column] =
+    &[("name", "/name"), ("version", "/version"), ("built in", "/built_in"), ("description", "/description")];
 
 /// The pipelines that the workspace can use.
 #[derive(Subcommand)]
@@ -62,7 +58,8 @@ impl Pipelines {
             Self::Put(put) => {
                 let text = input::text(&put.file).await?;
                 input::yaml::<Value>(&text, &put.file.display().to_string())?;
-                let call = api.put(&["pipelines", &put.name]).maybe_header("If-Match", put.if_match.as_deref());
+                let call =
+                    api.put(&["pipelines", &put.name]).maybe_header("If-Match", put.if_match.as_deref());
                 let pipeline = call.body("application/yaml", text).value().await?;
                 let version = listing::cell(pipeline.get("version"));
                 screen.done(&pipeline, format!("{} is at version {version}.", put.name))

@@ -204,7 +204,8 @@ fn differences(screen: &Screen, diff: &Value) -> Result<()> {
         screen.line(visible(&listing::cell(change.get("pointer"))))?;
         for (key, sign, style) in [("before", '-', RED), ("after", '+', GREEN)] {
             if let Some(value) = change.get(key) {
-                screen.line(format_args!("{style}{sign} {}{style:#}", visible(&listing::cell(Some(value)))))?;
+                screen
+                    .line(format_args!("{style}{sign} {}{style:#}", visible(&listing::cell(Some(value)))))?;
             }
         }
     }

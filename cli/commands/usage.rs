@@ -33,13 +33,18 @@ impl Usage {
     pub(crate) async fn run(self, session: &Session<'_>) -> Result<()> {
         let (api, screen) = (session.api()?, session.screen);
         let group = self.group_by.to_possible_value().map(|group| group.get_name().to_owned());
-        let call = api.get(&["usage"]).query("from", self.from).query("to", self.to).query("group_by", group.as_ref());
+        let call = api
+            .get(&["usage"])
+            .query("from", self.from)
+            .query("to", self.to)
+            .query("group_by", group.as_ref());
         let usage = call.value().await?;
         if screen.is_json() {
             return screen.json_line(&usage);
         }
         let groups = usage["data"].as_array().into_iter().flatten();
-        let mut rows: Vec<Vec<String>> = groups.map(|used| row(&listing::cell(used.get("group")), used)).collect();
+        let mut rows: Vec<Vec<String>> =
+            groups.map(|used| row(&listing::cell(used.get("group")), used)).collect();
         rows.push(row("total", &usage["total"]));
         let heading = group.as_deref().unwrap_or("group");
         screen.rows(&[heading, "runs", "unfinished", "tokens in", "tokens out", "usd"], &rows)

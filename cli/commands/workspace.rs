@@ -36,7 +36,11 @@ impl Workspace {
         if self.no_monthly_budget || self.monthly_budget_usd.is_some() {
             changes.insert("monthly_budget_usd".to_owned(), json!(self.monthly_budget_usd));
         }
-        let call = if changes.is_empty() { api.get(&["workspace"]) } else { api.patch(&["workspace"]).json(&changes.into()) };
+        let call = if changes.is_empty() {
+            api.get(&["workspace"])
+        } else {
+            api.patch(&["workspace"]).json(&changes.into())
+        };
         session.screen.object(&call.value().await?)
     }
 }

@@ -21,8 +21,10 @@ fn verify(signature: &str, body: &[u8], secret: &str) -> Result<(), Box<dyn Erro
     mac.update(t.as_bytes());
     mac.update(b".");
     mac.update(body);
-    let given: Result<Vec<u8>, _> =
-        (0..v1.len()).step_by(2).map(|at| u8::from_str_radix(v1.get(at..at + 2).unwrap_or("?"), 16)).collect();
+    let given: Result<Vec<u8>, _> = (0..v1.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(v1.get(at..at + 2).unwrap_or("?"), 16))
+        .collect();
     mac.verify_slice(&given?).map_err(|_| "invalid signature")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     if now.saturating_sub(t.parse()?) > 300 { Err("stale".into()) } else { Ok(()) }

@@ -6,7 +6,7 @@ use lambda_http::{Body, Request, RequestExt, Response, service_fn};
 use persona::{Error, error::Code, id::RequestId};
 
 use crate::{
-    ROUTES, Worker,
+    OPEN_ROUTES, Worker, endpoints,
     serve::{telemetry, told},
 };
 
@@ -27,12 +27,15 @@ fn answer(request: &Request) -> Response<Body> {
     let path = if raw.is_empty() { request.uri().path() } else { raw };
     let within = behind_stage(path);
     let methods: Vec<&str> =
-        ROUTES.iter().filter(|route| is_of(route.path, within)).map(|route| route.method).collect();
+        endpoints().filter(|route| is_of(route.path, within)).map(|route| route.method).collect();
     let request_id = RequestId::new().to_string();
-    let mut response = Response::builder()
-        .header("access-control-allow-origin", "*")
-        .header("persona-request-id", &request_id);
-    if request.method() == http::Method::OPTIONS && !methods.is_empty() {
+    let mut response = Response::builder().header("persona-request-id", &request_id);
+    // Where people sign in, no other origin has anything to ask.
+    let is_shared = !OPEN_ROUTES.iter().any(|route| is_of(route.path, within));
+    if is_shared {
+        response = response.header("access-control-allow-origin", "*");
+    }
+    if request.method() == http::Method::OPTIONS && is_shared && !methods.is_empty() {
         response = response
             .status(204)
             .header("access-control-allow-methods", methods.join(", "))

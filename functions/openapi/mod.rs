@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, env, fs, path::Path};
 use persona::error::Code;
 use serde_json::{Map, Value, json};
 
-use crate::{Form, ROUTES, Route, mcp, openai};
+use crate::{Form, OPEN_ROUTES, OpenRoute, ROUTES, Route, Speaks, mcp, openai};
 
 /// Set, the test writes the document instead of comparing it.
 const WRITE: &str = "PERSONA_WRITE_OPENAPI";
@@ -31,6 +31,10 @@ fn document() -> Value {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.to_lowercase()] = operation(route);
     }
+    for route in OPEN_ROUTES {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.to_lowercase()] = open_operation(route);
+    }
     json!({
         "openapi": "3.1.1",
         "info": {
@@ -52,6 +56,7 @@ fn document() -> Value {
             {"name": "openai", "description": "Personas as models, for OpenAI's clients."},
             {"name": "mcp", "description": "Personas for hosts of the Model Context Protocol."},
             {"name": "webhooks", "description": "Addresses that are told of events."},
+            {"name": "auth", "description": "How people get a key by signing in, without one: OAuth 2.1 and pages."},
         ],
         "paths": paths,
         "webhooks": {"event": {"post": told_of_events()}},
@@ -86,6 +91,72 @@ fn operation(route: &Route) -> Value {
             json!({"required": !schemas::is_optional(body), "content": content.collect::<Map<_, _>>()});
     }
     made["responses"] = responses(route).into();
+    made
+}
+
+/// A route without a key: a query or a form, and pages or OAuth's JSON.
+fn open_operation(route: &OpenRoute) -> Value {
+    let described = &parameters()["open"];
+    let mut made = json!({
+        "operationId": route.bin,
+        "tags": ["auth"],
+        "summary": route.summary,
+        "security": [],
+    });
+    if route.method == "GET" {
+        let fields = route.fields.iter().map(|(name, required)| {
+            let mut field = described[name].clone();
+            assert!(field.is_object(), "functions/openapi/parameters.json does not describe {name} (open)");
+            field["name"] = (*name).into();
+            field["in"] = "query".into();
+            field["required"] = (*required).into();
+            field
+        });
+        made["parameters"] = fields.chain([parameter("header", "X-Request-Id")]).collect();
+    } else {
+        let mut schema = json!({"type": "object", "properties": {}});
+        for (name, _) in route.fields {
+            schema["properties"][name] = described[name]["schema"].clone();
+            schema["properties"][name]["description"] = described[name]["description"].clone();
+        }
+        let required = route.fields.iter().filter(|(_, required)| *required).map(|(name, _)| *name);
+        schema["required"] = required.collect();
+        made["parameters"] = json!([parameter("header", "X-Request-Id")]);
+        made["requestBody"] =
+            json!({"required": true, "content": {"application/x-www-form-urlencoded": {"schema": schema}}});
+    }
+    made["responses"] = open_responses(route);
+    made
+}
+
+fn open_responses(route: &OpenRoute) -> Value {
+    let named = |more: Option<&'static str>| {
+        let names = ["Persona-Request-Id", "X-Request-Id"].into_iter().chain(more);
+        names
+            .map(|name| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
+            .collect::<Map<_, _>>()
+    };
+    let mut made = json!({});
+    for (status, form) in route.answers {
+        let more = (*form == Form::Redirect).then_some("Location");
+        let content = match form {
+            Form::Redirect | Form::Nothing => json!({}),
+            form => json!({form.media(): {"schema": body_schema(*form)}}),
+        };
+        made[status.to_string()] =
+            json!({"description": described(*status, *form), "headers": named(more), "content": content});
+    }
+    let (media, schema) = match route.speaks {
+        Speaks::OAuth => ("application/json", schemas::reference("AuthError")),
+        Speaks::Pages => ("text/html", body_schema(Form::Page)),
+    };
+    for (status, description) in [
+        ("4XX", "Why it does not go on."),
+        ("5XX", "A fault, of ours or of the identity provider; or signing in is not set up."),
+    ] {
+        let content = json!({media: {"schema": schema}});
+        made[status] = json!({"description": description, "headers": named(None), "content": content});
+    }
     made
 }
 
@@ -181,7 +252,7 @@ fn responses(route: &Route) -> Map<String, Value> {
 
 fn described(status: u16, form: Form) -> String {
     match (status, form) {
-        (_, Form::Nothing) => "A notification was taken; there is nothing to say.".to_owned(),
+        (202, Form::Nothing) => "A notification was taken; there is nothing to say.".to_owned(),
         (_, Form::Object("mcp_message")) => {
             "The answer of a request, as one JSON-RPC message: its result, or an error whose data is the envelope of every other route.".to_owned()
         }
@@ -193,6 +264,9 @@ fn described(status: u16, form: Form) -> String {
         (_, Form::Object(object)) => format!("The {object}."),
         (_, Form::Yaml(object)) => format!("The {object} as YAML, with Accept: application/yaml."),
         (_, Form::List(object)) => format!("A page, each an object \"{object}\"."),
+        (_, Form::Page) => "A page.".to_owned(),
+        (_, Form::Redirect) => "Where to go on.".to_owned(),
+        (_, Form::Nothing) => "Done.".to_owned(),
         (_, Form::Chunks) => {
             "Chunks as OpenAI's clients read them, each one line of data with an object `chat.completion.chunk`; `persona` rides on the last, then `[DONE]`. A failure after the first chunk is an event with `error`, and nothing after it.".to_owned()
         }
@@ -206,9 +280,11 @@ fn body_schema(form: Form) -> Value {
     match form {
         Form::Object(object) | Form::Yaml(object) => schemas::reference(&schemas::pascal(object)),
         Form::List(object) => schemas::reference(&format!("{}List", schemas::pascal(object))),
-        Form::Events | Form::Chunks | Form::Messages | Form::Nothing => {
+        Form::Events | Form::Chunks | Form::Messages => {
             json!({"type": "string", "contentMediaType": "text/event-stream"})
         }
+        Form::Page => json!({"type": "string", "contentMediaType": "text/html"}),
+        Form::Redirect | Form::Nothing => Value::Null,
     }
 }
 
@@ -314,7 +390,11 @@ fn every_described_parameter_is_read_by_some_route() {
         .collect();
     for (place, described) in parameters().as_object().into_iter().flatten() {
         for name in described.as_object().into_iter().flatten().map(|(name, _)| name) {
-            let known = place == "answer" || place == "sent" || used.contains(&(place.clone(), name.clone()));
+            let open = OPEN_ROUTES.iter().flat_map(|route| route.fields).any(|(field, _)| field == name);
+            let known = place == "answer"
+                || place == "sent"
+                || (place == "open" && open)
+                || used.contains(&(place.clone(), name.clone()));
             assert!(known, "no route reads {name} ({place})");
         }
     }

@@ -34,6 +34,10 @@ const FILES: &[(&str, &str)] = &[
     ("objects/webhook.json", include_str!("../../shared/schemas/objects/webhook.json")),
     ("objects/delivery.json", include_str!("../../shared/schemas/objects/delivery.json")),
     ("objects/webhook_event.json", include_str!("../../shared/schemas/objects/webhook_event.json")),
+    ("objects/auth_metadata.json", include_str!("../../shared/schemas/objects/auth_metadata.json")),
+    ("objects/auth_device.json", include_str!("../../shared/schemas/objects/auth_device.json")),
+    ("objects/auth_token.json", include_str!("../../shared/schemas/objects/auth_token.json")),
+    ("objects/auth_error.json", include_str!("../../shared/schemas/objects/auth_error.json")),
     ("objects/error.json", include_str!("../../shared/schemas/objects/error.json")),
     ("pipeline.json", include_str!("../../shared/schemas/pipeline.json")),
 ];

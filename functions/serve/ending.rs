@@ -5,15 +5,15 @@ use std::time::Instant;
 use persona::{Error, error::Code, store};
 use tracing::Span;
 
-use crate::Route;
+use crate::Endpoint;
 
 /// A call whose answer is on its way. Dropping it writes the line, also when the caller left a stream.
 pub(super) struct Ending {
-    route: &'static Route,
+    endpoint: Endpoint,
     begun: Instant,
     store_requests_before: u64,
     status: u16,
-    error: Option<Code>,
+    error: Option<&'static str>,
     /// Why, where that is not for the caller; a fault of ours has a line of its own.
     source: Option<String>,
     first_byte_ms: Option<u64>,
@@ -22,9 +22,9 @@ pub(super) struct Ending {
 
 impl Ending {
     /// A call that begins now; the current span is the call's.
-    pub(super) fn begin(route: &'static Route) -> Self {
+    pub(super) fn begin(endpoint: Endpoint) -> Self {
         Self {
-            route,
+            endpoint,
             begun: Instant::now(),
             store_requests_before: store::requests_sent(),
             status: 0,
@@ -37,10 +37,15 @@ impl Ending {
 
     /// The call failed with this.
     pub(super) fn failed(&mut self, error: &Error) {
-        self.error = Some(error.code);
-        self.source = error.source_chain();
-        if error.code == Code::Internal {
-            tracing::error!(error.code = %error.code, error.source = self.source.take(), "call failed");
+        self.failed_as(error.code.as_str(), error.source_chain(), error.code == Code::Internal);
+    }
+
+    /// The call failed, in whatever words; a fault of ours has a line of its own.
+    pub(super) fn failed_as(&mut self, code: &'static str, source: Option<String>, is_fault: bool) {
+        self.error = Some(code);
+        self.source = source;
+        if is_fault {
+            tracing::error!(error.code = code, error.source = self.source.take(), "call failed");
         }
     }
 
@@ -72,15 +77,15 @@ impl Drop for Ending {
         tracing::info!(
             target: persona::METRICS,
             {
-                http.method = self.route.method,
-                http.route = self.route.path,
+                http.method = self.endpoint.method,
+                http.route = self.endpoint.path,
                 http.status = self.status,
                 http.latency_ms = self.elapsed_ms(),
                 http.first_byte_ms = self.first_byte_ms,
                 http.errors = u64::from(self.status >= 500),
                 http.refusals = u64::from((400..500).contains(&self.status)),
                 store.requests = self.store_requests(),
-                error.code = self.error.map(Code::as_str),
+                error.code = self.error,
                 error.source = self.source.as_deref(),
             },
             "call ended"

@@ -5,6 +5,7 @@ mod call;
 mod ending;
 mod metrics;
 mod once;
+mod open;
 mod paging;
 mod reply;
 pub mod telemetry;
@@ -16,6 +17,7 @@ pub use call::{Call, Query};
 use ending::Ending;
 use lambda_http::{Request, RequestExt, service_fn};
 use once::Claim;
+pub use open::{OpenCall, open};
 pub use paging::Paging;
 use persona::{
     Error, Result,
@@ -95,7 +97,7 @@ where
         run_id = field::Empty,
     );
     let answering = async {
-        let mut ending = Ending::begin(route);
+        let mut ending = Ending::begin(route.endpoint());
         let answered = match prepare(app, route, &mut context, request).await {
             Ok((call, once)) => Box::pin(made_once(app, route, handle, &context, call, once)).await,
             Err(error) => Err(error),

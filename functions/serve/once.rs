@@ -168,6 +168,8 @@ impl Claimed {
             Payload::Kept(text) => kept(KeptForm::Json, text.clone()),
             Payload::Yaml(text) => kept(KeptForm::Yaml, text.clone()),
             Payload::Empty => kept(KeptForm::Empty, String::new()),
+            // Open routes' alone, which have no key.
+            Payload::Page(_) => return reply,
             Payload::Events(_) => kept(KeptForm::Events, String::new()),
             Payload::Live(_) => {
                 let empty = kept(KeptForm::Stream, String::new());

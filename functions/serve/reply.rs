@@ -28,6 +28,8 @@ pub enum Payload {
     Kept(String),
     /// Our YAML form.
     Yaml(String),
+    /// A page for people.
+    Page(String),
     /// Nothing.
     Empty,
     /// Server-sent events of a run.
@@ -121,10 +123,26 @@ impl Reply {
         self
     }
 
+    /// Adds a header where the answer has none of that name.
+    #[must_use]
+    pub(super) fn with_default(self, name: &'static str, value: &str) -> Self {
+        if self.headers.iter().any(|(known, _)| *known == name) {
+            self
+        } else {
+            self.with_header(name, value)
+        }
+    }
+
     /// The body, where it is JSON; else null.
     #[cfg(test)]
     pub(super) fn json_body(&self) -> Value {
         if let Payload::Json(value) = &self.payload { value.clone() } else { Value::Null }
+    }
+
+    /// The body, where it is a page; else nothing.
+    #[cfg(test)]
+    pub(crate) fn page(&self) -> &str {
+        if let Payload::Page(text) = &self.payload { text } else { "" }
     }
 
     pub(super) fn into_response(self, ending: Ending) -> http::Response<ReplyBody> {
@@ -132,6 +150,7 @@ impl Reply {
             Payload::Json(value) => (Some("application/json"), ReplyBody::whole(value.to_string())),
             Payload::Kept(text) => (Some("application/json"), ReplyBody::whole(text)),
             Payload::Yaml(text) => (Some("application/yaml"), ReplyBody::whole(text)),
+            Payload::Page(text) => (Some("text/html; charset=utf-8"), ReplyBody::whole(text)),
             Payload::Empty => (None, ReplyBody::whole(String::new())),
             Payload::Events(source) => (Some("text/event-stream"), ReplyBody::events(source, ending)),
             Payload::Live(texts) => (Some("text/event-stream"), ReplyBody::live(texts, ending)),

@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 
+import signing_in
 from emulator import SmokeError, wait_for
 
 INTENT = "A 54-year-old chef from New York who is a social media influencer"
@@ -49,6 +50,7 @@ def play(emulator, outputs, say):
     check_pipelines(api, say)
     check_endings(api, live, say)
     check_webhooks(api, say)
+    check_signing_in(emulator, outputs, Api(base, create_workspace(emulator, outputs, "test")), say)
     forge_messages(emulator, outputs)
     path = f"/v1/personas/{persona['id']}"
     expect(api.call("DELETE", path), 200, 204)
@@ -487,6 +489,40 @@ def check_webhooks(api, say):
     expect(api.call("GET", path), 404, "resource.not_found")
     expect(api.call("DELETE", f"/v1/webhooks/{second}"), 200)
     say(f"made {first}, tried {sent} twice ({delivery['attempts'][0]['error']}), deleted it")
+
+
+def check_signing_in(emulator, outputs, api, say):
+    """Somebody becomes a member, signs in on a device and with a browser, gets keys, loses one, is a member no more."""
+    account = signing_in.prepare(emulator, outputs, api.base)
+    workspace = expect(api.call("GET", "/v1/workspace"), 200).json()["id"]
+    expect(api.call("GET", "/v1/auth/metadata"), 200)
+    administrate(
+        emulator, outputs, {"workspace_id": workspace, "set": [{"email": signing_in.EMAIL, "scopes": ["read"]}]}
+    )
+    first = signing_in.with_device(api.base, account)
+    expect(api.call("GET", "/v1/workspace", key=first["access_token"]), 200)
+    while (made := api.call("POST", "/v1/keys", {"name": "one more", "scopes": ["read"]})).status == 201:
+        pass
+    expect(made, 400, "request.invalid")
+    # The workspace is full: the person's older key gives its place.
+    second = signing_in.with_browser(api.base, account)
+    expect(api.call("GET", "/v1/workspace", key=first["access_token"]), 401, "auth.invalid_key")
+    expect(api.call("GET", "/v1/workspace", key=second["access_token"]), 200)
+    signing_in.post(api.base, "revoke", token=second["access_token"])
+    expect(api.call("GET", "/v1/workspace", key=second["access_token"]), 401, "auth.invalid_key")
+    third = signing_in.with_browser(api.base, account)
+    left = administrate(emulator, outputs, {"workspace_id": workspace, "remove": [signing_in.EMAIL]})["members"]
+    expect(api.call("GET", "/v1/workspace", key=third["access_token"]), 401, "auth.invalid_key")
+    say(f"signed in to {workspace} on a device and with a browser, logged out, left it; {len(left)} members")
+
+
+def administrate(emulator, outputs, payload):
+    """Changes who is a member, as docs/SIGNING_IN.md does it."""
+    answer = emulator.client("lambda").invoke(FunctionName=outputs["MembersFunction"], Payload=json.dumps(payload))
+    body = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        raise SmokeError(f"{outputs['MembersFunction']} answered {body}")
+    return body
 
 
 def begin(api, body):

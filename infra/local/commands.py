@@ -13,6 +13,7 @@ from pathlib import Path
 
 import demo
 import model_file
+import people
 import providers
 from console import Trouble, note, say
 from mapping import QUEUES
@@ -49,6 +50,7 @@ async def up(options: argparse.Namespace) -> int:
 async def _show(stack: Stack, provider: str, brief: dict[str, str]) -> int:
     base_url = stack.env["PERSONA_BASE_URL"]
     workspace = await demo.create_workspace(stack.env)
+    person = await people.create(stack.env, workspace.id)
     note(f"the API is at {base_url}/v1")
     writer = "the sandbox writes: its text is simulated" if provider == "sandbox" else f"provider: {provider}"
     note(f"creating a persona ({writer})")
@@ -58,7 +60,7 @@ async def _show(stack: Stack, provider: str, brief: dict[str, str]) -> int:
         say(await demo.fetch_yaml(base_url, workspace, telling.persona))
     else:
         note(f"the run made no persona: {telling.error or 'its stream ended early'}")
-    demo.tell_what_next(base_url, workspace, telling)
+    demo.tell_what_next(base_url, workspace, person, telling)
     note("running; Ctrl-C stops everything")
     await asyncio.Event().wait()
     return 0

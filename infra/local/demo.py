@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import functions
 from console import Trouble, note, paint, say
+from people import Person
 from settings import ROOT
 from wire import Client
 
@@ -121,11 +122,13 @@ async def fetch_yaml(base_url: str, workspace: Workspace, persona: str) -> str:
     return answer.body.decode()
 
 
-def tell_what_next(base_url: str, workspace: Workspace, telling: Telling) -> None:
+def tell_what_next(base_url: str, workspace: Workspace, person: Person, telling: Telling) -> None:
     authorization = '-H "Authorization: Bearer $PERSONA_API_KEY"'
     say(paint("Your workspace and its key (shown this once):", "bold"))
     say(f"  {workspace.id}")
     say(f"  export PERSONA_API_KEY={workspace.key}")
+    say("Or sign in to it (docs/SIGNING_IN.md):")
+    say(f"  {person.email}, password {person.password}")
     say()
     say(paint("Three things to try in another terminal:", "bold"))
     say(f"  curl -N '{base_url}/v1/personas?stream=true' {authorization} \\")

@@ -30,6 +30,8 @@ REQUIRED = (
     "PROVIDERS_SECRET",
     "SIGNING_SECRET",
     "WEBHOOKS_SECRET",
+    "SIGN_IN_SECRET",
+    "SIGN_IN_POOL_ID",
 )
 
 
@@ -48,11 +50,14 @@ def client(service: str, env: Mapping[str, str]) -> Any:
 async def apply(env: Mapping[str, str], providers: dict[str, Any], visibility: int | None) -> dict[str, str]:
     """Creates every resource and fills the secrets. The answer: the outputs, as variables."""
     try:
-        outputs = await asyncio.to_thread(_create_stack, client("cloudformation", env))
+        cloudformation = client("cloudformation", env)
+        outputs = await asyncio.to_thread(_create_stack, cloudformation, env["PERSONA_BASE_URL"])
         variables = {variable_name(key): value for key, value in outputs.items()}
         if missing := [name for name in REQUIRED if name not in variables]:
             raise Trouble(f"infra/data.yaml has no output for {', '.join(missing)}.")
-        await asyncio.to_thread(_fill_secrets, client("secretsmanager", env), variables, providers)
+        manager = client("secretsmanager", env)
+        await asyncio.to_thread(_fill_secrets, manager, variables, providers)
+        await asyncio.to_thread(lead_to_emulator, manager, variables, env["AWS_ENDPOINT_URL"])
         if visibility is not None:
             await asyncio.to_thread(_hide_messages_for, client("sqs", env), variables, visibility)
     except (BotoCoreError, ClientError) as error:
@@ -65,9 +70,12 @@ def variable_name(output: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", output).upper().removesuffix("_NAME")
 
 
-def _create_stack(cloudformation: Any) -> dict[str, str]:
+def _create_stack(cloudformation: Any, public_url: str) -> dict[str, str]:
     cloudformation.create_stack(
-        StackName=STACK, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_AUTO_EXPAND"]
+        StackName=STACK,
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": "PublicUrl", "ParameterValue": public_url}],
+        Capabilities=["CAPABILITY_AUTO_EXPAND"],
     )
     try:
         waiter = cloudformation.get_waiter("stack_create_complete")
@@ -98,3 +106,11 @@ def _fill_secrets(manager: Any, variables: Mapping[str, str], providers: dict[st
     for name in ("SIGNING_SECRET", "WEBHOOKS_SECRET"):
         key = {"key": secrets.token_urlsafe(32)}
         manager.put_secret_value(SecretId=variables[name], SecretString=json.dumps(key))
+
+
+def lead_to_emulator(manager: Any, variables: Mapping[str, str], endpoint: str) -> None:
+    """The pool's issuer is Cognito's own address; the emulator answers for it at another."""
+    name = variables["SIGN_IN_SECRET"]
+    document = json.loads(manager.get_secret_value(SecretId=name)["SecretString"])
+    document["issuer_at"] = f"{endpoint}/{variables['SIGN_IN_POOL_ID']}"
+    manager.put_secret_value(SecretId=name, SecretString=json.dumps(document))

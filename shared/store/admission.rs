@@ -172,7 +172,7 @@ pub(super) fn partition(tenant: &Tenant) -> String {
     format!("WS#{}#ADMISSION", tenant.workspace())
 }
 
-/// The one partition that does not begin with a workspace: it is what tells the workspace.
+/// Does not begin with a workspace: it is what tells the workspace.
 pub(super) fn owner_partition(hash: &str) -> String {
     format!("KEY#{hash}")
 }
@@ -211,6 +211,11 @@ impl Store {
             Error::new(Code::RateLimitExceeded, "Too many calls at once. Retry in a second.")
                 .with_retry_after(1),
         ))
+    }
+
+    /// Whose a key is, whether or not it is live; `None` when it is nobody's.
+    pub(super) async fn key_owner(&self, key: &ApiKey) -> Result<Option<KeyOwner>> {
+        self.get(Setting::WorkspacesTable, &owner_partition(&key.hash()), "KEY").await
     }
 
     async fn owner(&self, hash: &str) -> Result<KeyOwner> {

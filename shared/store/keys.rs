@@ -45,6 +45,9 @@ pub struct KeyRecord {
     /// The key that takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_to: Option<KeyId>,
+    /// The digest of the person who got it by signing in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in_by: Option<String>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339.
@@ -96,6 +99,7 @@ impl KeyDraft {
             ends_millis: millis(ends),
             revoked_at: None,
             rotated_to: None,
+            signed_in_by: None,
             created_at: timestamp(now),
             updated_at: timestamp(now),
         }
@@ -226,6 +230,22 @@ impl Change {
     }
 }
 
+/// What a key that somebody gets by signing in is besides its draft.
+pub(super) struct SignedIn<'a> {
+    /// Its id, which the grant names before the key is made.
+    pub(super) id: KeyId,
+    /// The digest of the person.
+    pub(super) person: &'a str,
+}
+
+/// The place of the write that admits a key, among those that make it.
+const ADMITTED: usize = 0;
+
+fn full() -> Error {
+    let message = format!("The workspace has {LIVE_MOST} live keys, which is the most. Revoke one first.");
+    Error::new(Code::RequestInvalid, message)
+}
+
 impl Store {
     /// Another key of the workspace. The secret is returned here and never again.
     ///
@@ -240,22 +260,80 @@ impl Store {
         let admission = self.admission(tenant).await?;
         let secret = ApiKey::generate(admission.mode);
         let record = draft.record(&secret, now);
-        let mut change = Change::new();
-        change.forget_ended(&admission, millis(now));
-        change.add(&record)?;
-        // Those that others make at the same moment count, too.
-        let most = change.value(number(LIVE_MOST + change.remove.len()));
-        change.condition.push(format!("size(#keys) < {most}"));
-        let mut writes = vec![change.write(tenant)?];
-        writes.extend(key_writes(tenant, &secret, &record)?);
-        match self.transact(writes).await {
+        match self.add_key(tenant, &admission, &secret, &record, Vec::new(), now).await {
             Ok(()) => Ok((record, secret)),
-            Err(Refused::Conditions(_)) => Err(Error::new(
-                Code::RequestInvalid,
-                format!("The workspace has {LIVE_MOST} live keys, which is the most. Revoke one first."),
-            )),
+            Err(Refused::Conditions(_)) => Err(full()),
             Err(refused) => Err(refused.into_error()),
         }
+    }
+
+    /// A key of this id for somebody who has signed in, if `more` can be written, too, and else `None`. Where the workspace has as many
+    /// keys as it may, it takes the place of the oldest that this person got in the same way.
+    ///
+    /// # Errors
+    /// 400 when the workspace has [`LIVE_MOST`] live keys, and none of them is this person's.
+    pub(super) async fn create_key_of(
+        &self,
+        tenant: &Tenant,
+        draft: &KeyDraft,
+        signed_in: &SignedIn<'_>,
+        more: Vec<TransactWriteItem>,
+        now: OffsetDateTime,
+    ) -> Result<Option<(KeyRecord, ApiKey)>> {
+        for _ in 0..3 {
+            let admission = self.admission(tenant).await?;
+            let secret = ApiKey::generate(admission.mode);
+            let mut record = draft.record(&secret, now);
+            record.id = signed_in.id;
+            record.signed_in_by = Some(signed_in.person.to_owned());
+            match self.add_key(tenant, &admission, &secret, &record, more.clone(), now).await {
+                Ok(()) => return Ok(Some((record, secret))),
+                Err(Refused::Conditions(failed)) if failed.iter().all(|(at, _)| *at != ADMITTED) => {
+                    return Ok(None);
+                }
+                Err(Refused::Conditions(_)) => {}
+                Err(refused) => return Err(refused.into_error()),
+            }
+            let mut own = self.keys_of(tenant, signed_in.person).await?;
+            own.retain(|key| key.revoked_at.is_none() && key.ends_millis > millis(now));
+            let oldest = own.iter().min_by_key(|key| key.id).ok_or_else(full)?;
+            self.end_key(tenant, oldest, now, false).await?;
+        }
+        Err(full())
+    }
+
+    /// Everything that makes a key, if there is room for one more.
+    async fn add_key(
+        &self,
+        tenant: &Tenant,
+        admission: &Admission,
+        secret: &ApiKey,
+        record: &KeyRecord,
+        more: Vec<TransactWriteItem>,
+        now: OffsetDateTime,
+    ) -> Result<(), Refused> {
+        let writes = || {
+            let mut change = Change::new();
+            change.forget_ended(admission, millis(now));
+            change.add(record)?;
+            // Those that others make at the same moment count, too.
+            let most = change.value(number(LIVE_MOST + change.remove.len()));
+            change.condition.push(format!("size(#keys) < {most}"));
+            let mut writes = vec![change.write(tenant)?];
+            writes.extend(key_writes(tenant, secret, record)?);
+            Ok(writes)
+        };
+        let mut writes: Vec<TransactWriteItem> = writes().map_err(Refused::Other)?;
+        writes.extend(more);
+        self.transact(writes).await
+    }
+
+    /// All keys that a person got by signing in, those that have ended included.
+    pub(super) async fn keys_of(&self, tenant: &Tenant, person: &str) -> Result<Vec<KeyRecord>> {
+        let (pk, table) = (super::workspaces::partition(tenant), Setting::WorkspacesTable);
+        let mut keys: Vec<KeyRecord> = self.range(table, &pk, "KEY#", "KEY#~").await?;
+        keys.retain(|key| key.signed_in_by.as_deref() == Some(person));
+        Ok(keys)
     }
 
     /// A new key with another's name and scopes; the old one ends after `grace`, or when it would have ended anyway.
@@ -269,7 +347,7 @@ impl Store {
     ) -> Result<Option<(KeyRecord, ApiKey)>> {
         let secret = ApiKey::generate(old.mode);
         let draft = KeyDraft { name: old.name.clone(), scopes: old.scopes.clone(), expires_in_days: None };
-        let record = draft.record(&secret, now);
+        let record = KeyRecord { signed_in_by: old.signed_in_by.clone(), ..draft.record(&secret, now) };
         let ends = millis(now + grace).min(old.ends_millis);
         let mut change = Change::new();
         let admission = self.admission(tenant).await?;
@@ -318,11 +396,22 @@ impl Store {
         record: &KeyRecord,
         now: OffsetDateTime,
     ) -> Result<KeyRecord> {
+        self.end_key(tenant, record, now, true).await
+    }
+
+    /// The same; a key that somebody got by signing in may be the last admin key, for they may sign in again.
+    pub(super) async fn end_key(
+        &self,
+        tenant: &Tenant,
+        record: &KeyRecord,
+        now: OffsetDateTime,
+        keeps_an_admin: bool,
+    ) -> Result<KeyRecord> {
         let admission = self.admission(tenant).await?;
         let id = record.id.to_string();
         let Some(live) = admission.keys.get(&id) else { return self.note_revoked(tenant, record, now).await };
         let mut change = Change::new();
-        if live.is_admin_at(millis(now)) {
+        if keeps_an_admin && live.is_admin_at(millis(now)) {
             let other =
                 admission.keys.iter().find(|(key, live)| **key != id && live.is_admin_at(millis(now)));
             let Some((other, _)) = other else {
@@ -342,7 +431,7 @@ impl Store {
                 ..record.clone()
             }),
             // Somebody else changed the keys meanwhile; what is so now decides.
-            Err(Refused::Conditions(_)) => Box::pin(self.revoke_key(tenant, record, now)).await,
+            Err(Refused::Conditions(_)) => Box::pin(self.end_key(tenant, record, now, keeps_an_admin)).await,
             Err(refused) => Err(refused.into_error()),
         }
     }

@@ -1,9 +1,11 @@
-//! Storage: concrete DynamoDB, one file per resource. Every call takes `&Tenant`, but for the look-up of a key.
+//! Storage: concrete DynamoDB, one file per resource. Every call takes `&Tenant`, but for the look-up of a key and for what
+//! comes before a tenant is known (`auth`).
 //!
-//! Keys of items are made here and nowhere else; each partition begins with the workspace.
+//! Keys of items are made here and nowhere else; each partition of a tenant's begins with the workspace.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that talks to DynamoDB")]
 
 pub mod admission;
+pub mod auth;
 pub mod conversations;
 pub mod fields;
 pub mod idempotency;

@@ -132,7 +132,9 @@ async fn revoke(State(service): State<Service>, Form(fields): Form<Fields>) -> S
 }
 
 async fn workspace_of(State(service): State<Service>) -> Json<Value> {
-    Json(json!({"id": service.workspace, "object": "workspace", "name": "Acme", "mode": "test", "plan": "team"}))
+    Json(
+        json!({"id": service.workspace, "object": "workspace", "name": "Acme", "mode": "test", "plan": "team"}),
+    )
 }
 
 /// A machine and the service that it signs in to.
@@ -143,10 +145,12 @@ async fn signing_in() -> (Machine, Service) {
 
 /// A sign-in that has shown its address; the service knows what it was begun with.
 async fn begun(machine: &Machine, service: &Service, arguments: &[&str]) -> (Child, Url) {
-    let mut child = machine.command(&[&["auth", "login", "--no-browser"], arguments].concat()).spawn().unwrap();
+    let mut child =
+        machine.command(&[&["auth", "login", "--no-browser"], arguments].concat()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
     let address = loop {
-        let line = tokio::time::timeout(Duration::from_secs(10), lines.next_line()).await.unwrap().unwrap().unwrap();
+        let line =
+            tokio::time::timeout(Duration::from_secs(10), lines.next_line()).await.unwrap().unwrap().unwrap();
         if let Some(address) = line.strip_prefix("  http") {
             break Url::parse(&format!("http{address}")).unwrap();
         }
@@ -186,7 +190,10 @@ async fn a_person_approves_in_the_browser_and_is_signed_in() {
     ] {
         assert_eq!(asked[name], value, "{address}");
     }
-    assert!(asked["redirect_uri"].starts_with("http://127.0.0.1:") && asked["redirect_uri"].ends_with("/callback"));
+    assert!(
+        asked["redirect_uri"].starts_with("http://127.0.0.1:")
+            && asked["redirect_uri"].ends_with("/callback")
+    );
     assert!(asked["state"].len() >= 22 && asked["code_challenge"].len() == 43);
     let (status, page) = comes_back(&service, &[("code", "c0de")]).await;
     assert!(status == 200 && page.contains("Signed in"), "{page}");
@@ -238,10 +245,17 @@ async fn a_device_shows_a_code_and_waits_as_it_is_told() {
     let (machine, service) = signing_in().await;
     service.with(|seen| seen.polls = vec!["authorization_pending", "authorization_pending"]);
     let ended = machine.run(&["auth", "login", "--device", "--scope", "read"]).await.well();
-    assert!(ended.stderr.contains("BCDF-GHJK") && ended.stderr.contains("/v1/auth/device"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("BCDF-GHJK") && ended.stderr.contains("/v1/auth/device"),
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stdout.starts_with("Signed in as ada@example.com"), "{}", ended.stdout);
     service.with(|seen| {
-        assert_eq!((seen.device["client_id"].as_str(), seen.device["scope"].as_str()), ("persona-cli", "read"));
+        assert_eq!(
+            (seen.device["client_id"].as_str(), seen.device["scope"].as_str()),
+            ("persona-cli", "read")
+        );
         assert!(seen.tokens.len() == 3 && seen.tokens.iter().all(|poll| poll["device_code"] == "d3v1ce"));
     });
 }
@@ -249,7 +263,9 @@ async fn a_device_shows_a_code_and_waits_as_it_is_told() {
 #[tokio::test]
 async fn a_device_code_that_is_declined_or_expired_signs_nobody_in() {
     let (machine, service) = signing_in().await;
-    for (poll, says) in [("access_denied", "The sign-in was declined."), ("expired_token", "The code expired")] {
+    for (poll, says) in
+        [("access_denied", "The sign-in was declined."), ("expired_token", "The code expired")]
+    {
         service.with(|seen| seen.polls = vec!["authorization_pending", poll]);
         let ended = machine.run(&["auth", "login", "--device"]).await;
         assert!(ended.code == 4 && ended.stderr.contains(says), "{}", ended.stderr);
@@ -302,7 +318,11 @@ async fn a_key_that_is_brought_along_is_tried_before_it_is_kept() {
     machine.fed(&["auth", "login", "--with-key"], &format!("{}\n", workspace.key)).await.well();
     machine.run(&["personas", "list"]).await.well();
     let elsewhere = machine.run(&["personas", "list", "--base-url", "http://127.0.0.1:1"]).await;
-    assert!(elsewhere.code == 4 && elsewhere.stderr.contains("is not sent to http://127.0.0.1:1"), "{}", elsewhere.stderr);
+    assert!(
+        elsewhere.code == 4 && elsewhere.stderr.contains("is not sent to http://127.0.0.1:1"),
+        "{}",
+        elsewhere.stderr
+    );
     let clear = machine.run(&["personas", "list", "--base-url", "http://example.com"]).await;
     assert!(clear.code == 2 && clear.stderr.contains("in the clear"), "{}", clear.stderr);
 }
@@ -315,17 +335,27 @@ async fn profiles_are_kept_apart_and_comments_of_their_file_stay() {
     let config = machine.path("config/persona/config.toml");
     std::fs::write(&config, format!("# Mine.\n{}", std::fs::read_to_string(&config).unwrap())).unwrap();
     machine.fed(&["auth", "login", "--with-key", "--profile", "two"], &two.key).await.well();
-    for (profile, workspace) in [(&["--profile", "two"][..], &two), (&["--profile", "one"][..], &one), (&[][..], &one)] {
+    for (profile, workspace) in
+        [(&["--profile", "two"][..], &two), (&["--profile", "one"][..], &one), (&[][..], &one)]
+    {
         let status = machine.run(&[&["auth", "status", "--json"], profile].concat()).await.well().json();
         assert_eq!(status["workspace"], workspace.id.as_str(), "{profile:?}");
     }
     assert!(std::fs::read_to_string(&config).unwrap().starts_with("# Mine.\n"));
     let unknown = machine.run(&["personas", "list", "--profile", "three"]).await;
-    assert!(unknown.code == 4 && unknown.stderr.contains("There is no profile \"three\""), "{}", unknown.stderr);
+    assert!(
+        unknown.code == 4 && unknown.stderr.contains("There is no profile \"three\""),
+        "{}",
+        unknown.stderr
+    );
     let keys = machine.path("config/persona/credentials.toml");
     std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o644)).unwrap();
     let open = machine.run(&["personas", "list"]).await;
-    assert!(open.code == 4 && open.stderr.contains("(mode 0644)") && open.stderr.contains("chmod 600"), "{}", open.stderr);
+    assert!(
+        open.code == 4 && open.stderr.contains("(mode 0644)") && open.stderr.contains("chmod 600"),
+        "{}",
+        open.stderr
+    );
     std::fs::write(&config, "profile = \n").unwrap();
     let broken = machine.run(&["personas", "list"]).await;
     assert!(broken.code == 2 && broken.stderr.contains("line 1, column"), "{}", broken.stderr);

@@ -12,7 +12,11 @@ async fn a_message_gets_an_answer_and_its_drift() {
     let slug = persona["slug"].as_str().unwrap();
     let first = machine.run(&["chat", slug, "What are you working on?"]).await.well();
     assert!(first.stdout.trim().len() > 10 && first.stdout.lines().count() == 1, "{}", first.stdout);
-    assert!(first.stderr.contains("drift: voice 0.") && first.stderr.contains("coherence"), "{}", first.stderr);
+    assert!(
+        first.stderr.contains("drift: voice 0.") && first.stderr.contains("coherence"),
+        "{}",
+        first.stderr
+    );
     let conversation = first.stderr.split("--conversation ").nth(1).unwrap().trim().to_owned();
     let second = ["chat", slug, "And tomorrow?", "--conversation", &conversation, "--json"];
     let turn = machine.run(&second).await.well().json();
@@ -30,7 +34,10 @@ async fn a_message_gets_an_answer_and_its_drift() {
 async fn a_message_comes_from_a_pipe() {
     let workspace = Workspace::test("team").await;
     let persona = workspace.persona(BRIEF).await;
-    let answered = Machine::of(&workspace).fed(&["chat", persona["id"].as_str().unwrap()], "Good evening!\n").await.well();
+    let answered = Machine::of(&workspace)
+        .fed(&["chat", persona["id"].as_str().unwrap()], "Good evening!\n")
+        .await
+        .well();
     assert!(answered.stdout.trim().len() > 10, "{}", answered.stdout);
 }
 

@@ -45,7 +45,11 @@ async fn a_key_is_expired_or_revoked() {
 async fn a_key_is_of_another_workspace_or_may_not_do_this() {
     let (workspace, other) = (Workspace::test("team").await, Workspace::test("team").await);
     let machine = Machine::of(&workspace);
-    refused(&machine.run(&["personas", "list", "--workspace", &other.id]).await, 4, "does not belong to the workspace");
+    refused(
+        &machine.run(&["personas", "list", "--workspace", &other.id]).await,
+        4,
+        "does not belong to the workspace",
+    );
     let reader = Machine::of(&workspace.with_key(&["read"], None).await);
     refused(&reader.run(&["personas", "create", BRIEF]).await, 4, "scope");
 }
@@ -54,9 +58,17 @@ async fn a_key_is_of_another_workspace_or_may_not_do_this() {
 async fn a_brief_is_unreadable_empty_or_too_long() {
     let workspace = Workspace::test("team").await;
     let machine = Machine::of(&workspace);
-    refused(&machine.run(&["personas", "create", "-f", "nowhere.md"]).await, 2, "nowhere.md cannot be read: no such file");
+    refused(
+        &machine.run(&["personas", "create", "-f", "nowhere.md"]).await,
+        2,
+        "nowhere.md cannot be read: no such file",
+    );
     machine.file("bad.md", [b'o', b'k', b'\n', 0xff]);
-    refused(&machine.run(&["personas", "create", "-f", "bad.md"]).await, 2, "bad.md is not UTF-8 text, line 2");
+    refused(
+        &machine.run(&["personas", "create", "-f", "bad.md"]).await,
+        2,
+        "bad.md is not UTF-8 text, line 2",
+    );
     machine.file("empty.md", " \n");
     refused(&machine.run(&["personas", "create", "-f", "empty.md"]).await, 3, "empty.md is empty");
     // Characters, not bytes: each of these is two.

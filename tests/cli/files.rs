@@ -8,7 +8,8 @@ use super::{BRIEF, Machine};
 
 /// The API's YAML of a persona.
 async fn yaml(workspace: &Workspace, id: &str) -> String {
-    let request = workspace.call(Method::GET, &format!("/v1/personas/{id}")).header(ACCEPT, "application/yaml");
+    let request =
+        workspace.call(Method::GET, &format!("/v1/personas/{id}")).header(ACCEPT, "application/yaml");
     send(request).await.text
 }
 
@@ -50,7 +51,12 @@ async fn sixty_personas_go_through_yaml_and_back_to_the_byte() {
     let machine = Machine::of(&workspace);
     let briefs = include_str!("../data/intents.txt").lines().filter(|line| !line.trim().is_empty()).cycle();
     for (number, brief) in briefs.take(60).enumerate() {
-        let made = workspace.post("/v1/personas", &json!({"intent": brief, "seed": number, "slug": format!("p{number}"), "pipeline": "fast"})).await;
+        let made = workspace
+            .post(
+                "/v1/personas",
+                &json!({"intent": brief, "seed": number, "slug": format!("p{number}"), "pipeline": "fast"}),
+            )
+            .await;
         assert_eq!(made.status, 201, "{brief}: {}", made.text);
         let id = made.json()["id"].as_str().unwrap().to_owned();
         machine.run(&["personas", "pull", &id, "-o", "p.yml", "--force"]).await.well();
@@ -69,14 +75,20 @@ async fn an_edit_is_a_new_version_and_its_file_is_ready_for_the_next_one() {
     let pushed = machine.run(&["personas", "push", "p.yml"]).await.well();
     assert!(pushed.stdout.contains("is at version 2"), "{}", pushed.stdout);
     let text = machine.read("p.yml");
-    for kept in ["# Who she is.\nidentity:\n", "visibility: workspace # for all of us", "version: 2\n", "etag=\"v2\""] {
+    for kept in
+        ["# Who she is.\nidentity:\n", "visibility: workspace # for all of us", "version: 2\n", "etag=\"v2\""]
+    {
         assert!(text.contains(kept), "{kept} is not in\n{text}");
     }
     edit(&machine, "visibility: workspace", "visibility: private");
     machine.run(&["personas", "push", "p.yml"]).await.well();
     assert_eq!(version(&workspace, &id).await, 3);
     let pulled = machine.run(&["personas", "pull", &id, "-o", "p.yml"]).await.well();
-    assert!(pulled.stderr.starts_with("Wrote") && machine.read("p.yml").contains("# Who she is."), "{}", pulled.stderr);
+    assert!(
+        pulled.stderr.starts_with("Wrote") && machine.read("p.yml").contains("# Who she is."),
+        "{}",
+        pulled.stderr
+    );
 }
 
 #[tokio::test]
@@ -88,14 +100,18 @@ async fn a_stale_file_is_refused_with_what_has_changed_there() {
     let before = machine.read("p.yml");
     let stale = machine.run(&["personas", "push", "p.yml"]).await;
     assert_eq!((stale.code, stale.stdout.as_str()), (7, ""), "{}", stale.stderr);
-    for told in ["error: p.yml is of version 1, but ", "at version 2 now", "+  by: somebody else", "--force"] {
+    for told in ["error: p.yml is of version 1, but ", "at version 2 now", "+  by: somebody else", "--force"]
+    {
         assert!(stale.stderr.contains(told), "{told} is not in\n{}", stale.stderr);
     }
     assert!(!stale.stderr.contains("visibility: workspace"), "the diff is of there alone\n{}", stale.stderr);
     assert_eq!((version(&workspace, &id).await, machine.read("p.yml")), (json!(2), before));
     machine.run(&["personas", "push", "p.yml", "--force"]).await.well();
     let now = workspace.get(&path).await.json();
-    assert_eq!((&now["version"], &now["visibility"], &now["metadata"]), (&json!(3), &json!("workspace"), &json!({})));
+    assert_eq!(
+        (&now["version"], &now["visibility"], &now["metadata"]),
+        (&json!(3), &json!("workspace"), &json!({}))
+    );
 }
 
 #[tokio::test]
@@ -103,9 +119,17 @@ async fn edits_that_were_not_pushed_are_not_overwritten() {
     let (_, machine, id) = pulled().await;
     edit(&machine, "visibility: private", "visibility: workspace");
     let refused = machine.run(&["personas", "pull", &id, "-o", "p.yml"]).await;
-    assert!(refused.code == 2 && refused.stderr.contains("p.yml has edits that were not pushed"), "{}", refused.stderr);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("p.yml has edits that were not pushed"),
+        "{}",
+        refused.stderr
+    );
     let diff = machine.run(&["personas", "diff", "p.yml", "--exit-code"]).await;
-    assert!(diff.code == 1 && diff.stdout.contains("-visibility: private\n+visibility: workspace\n"), "{}", diff.stdout);
+    assert!(
+        diff.code == 1 && diff.stdout.contains("-visibility: private\n+visibility: workspace\n"),
+        "{}",
+        diff.stdout
+    );
     machine.run(&["personas", "pull", &id, "-o", "p.yml", "--force"]).await.well();
     assert_eq!(machine.run(&["personas", "diff", "p.yml", "--exit-code"]).await.code, 0);
     machine.file("notes.txt", "mine");
@@ -129,7 +153,11 @@ async fn what_is_no_yaml_or_no_persona_is_told_with_its_place() {
     machine.run(&["personas", "pull", &id, "-o", "p.yml", "--force"]).await.well();
     edit(&machine, "  age: 58", "  age: 9");
     let contradiction = machine.run(&["personas", "push", "p.yml"]).await;
-    assert!(contradiction.code == 8 && contradiction.stderr.contains("/identity/age"), "{}", contradiction.stderr);
+    assert!(
+        contradiction.code == 8 && contradiction.stderr.contains("/identity/age"),
+        "{}",
+        contradiction.stderr
+    );
     assert_eq!(version(&workspace, &id).await, 1);
 }
 
@@ -151,7 +179,9 @@ async fn comments_survive_edit() {
     let seen = edit(r#"cp "$1" seen.yml"#, &arguments).await.well();
     assert_eq!(seen.stdout, "Nothing changed.\n");
     let text = machine.read("seen.yml");
-    for kept in ["# Who she is.\nidentity:\n", "visibility: workspace # ours\n", "by: somebody else", "version: 3\n"] {
+    for kept in
+        ["# Who she is.\nidentity:\n", "visibility: workspace # ours\n", "by: somebody else", "version: 3\n"]
+    {
         assert!(text.contains(kept), "{kept} is not in\n{text}");
     }
     assert_eq!(version(&workspace, &id).await, 3);
@@ -169,12 +199,14 @@ async fn what_an_edit_got_wrong_is_opened_again_and_never_lost() {
     assert!(machine.read("seen.yml").starts_with("# error: "), "{}", machine.read("seen.yml"));
     let now = workspace.get(&format!("/v1/personas/{id}")).await.json();
     assert_eq!((&now["visibility"], &now["version"]), (&json!("workspace"), &json!(2)));
-    let editor = machine.file("editor.sh", "#!/bin/sh\nsed -i 's/^visibility: .*/visibility: secret/' \"$1\"\n");
+    let editor =
+        machine.file("editor.sh", "#!/bin/sh\nsed -i 's/^visibility: .*/visibility: secret/' \"$1\"\n");
     let mut command = machine.command(&["personas", "edit", &id]);
     command.env("EDITOR", format!("sh '{}'", editor.display()));
     let given_up = super::ended(command).await;
     assert_eq!(given_up.code, 3, "{}", given_up.stderr);
-    let kept = given_up.stderr.lines().find_map(|line| line.strip_prefix("hint: your text is kept: ")).unwrap();
+    let kept =
+        given_up.stderr.lines().find_map(|line| line.strip_prefix("hint: your text is kept: ")).unwrap();
     assert!(std::fs::read_to_string(kept).unwrap().contains("visibility: secret"));
     std::fs::remove_dir_all(std::path::Path::new(kept).parent().unwrap()).unwrap();
 }

@@ -3,7 +3,11 @@
 use serde_json::Value;
 use tests::Workspace;
 
-use super::{BRIEF, Machine, proxy::{Harm, Proxy}, shown};
+use super::{
+    BRIEF, Machine,
+    proxy::{Harm, Proxy},
+    shown,
+};
 
 /// The paths of the fields that were shown.
 fn fields(stderr: &str) -> Vec<String> {
@@ -23,7 +27,8 @@ async fn a_brief_in_a_file_becomes_a_persona_that_is_shown_layer_by_layer() {
     let workspace = Workspace::test("team").await;
     let machine = Machine::of(&workspace);
     machine.file("brief.md", BRIEF);
-    let made = machine.run(&["personas", "create", "-f", "./brief.md", "--visibility", "workspace"]).await.well();
+    let made =
+        machine.run(&["personas", "create", "-f", "./brief.md", "--visibility", "workspace"]).await.well();
     let persona = machine.persona(made.stdout.trim()).await;
     assert_eq!((&persona["visibility"], &persona["intent"]), (&"workspace".into(), &BRIEF.into()));
     let run = persona["lineage"]["run_id"].as_str().unwrap();
@@ -35,13 +40,21 @@ async fn a_brief_in_a_file_becomes_a_persona_that_is_shown_layer_by_layer() {
 #[tokio::test]
 async fn options_reach_the_api_and_json_is_the_persona() {
     let machine = Machine::of(&Workspace::test("team").await);
-    let options = ["--slug", "ada", "--language", "de", "--seed", "7", "--pipeline", "fast", "--metadata", "k=v=w"];
+    let options =
+        ["--slug", "ada", "--language", "de", "--seed", "7", "--pipeline", "fast", "--metadata", "k=v=w"];
     let made = machine.run(&[&["personas", "create", BRIEF, "--json"], &options[..]].concat()).await.well();
     let persona = made.json();
-    assert_eq!((&persona["slug"], &persona["language"], &persona["metadata"]["k"]), (&"ada".into(), &"de".into(), &"v=w".into()));
-    assert_eq!((&persona["lineage"]["seed"], &persona["lineage"]["pipeline"]["name"]), (&7.into(), &"fast".into()));
+    assert_eq!(
+        (&persona["slug"], &persona["language"], &persona["metadata"]["k"]),
+        (&"ada".into(), &"de".into(), &"v=w".into())
+    );
+    assert_eq!(
+        (&persona["lineage"]["seed"], &persona["lineage"]["pipeline"]["name"]),
+        (&7.into(), &"fast".into())
+    );
     assert_eq!(made.stderr, "");
-    let refined = machine.run(&["personas", "refine", "ada", "make her 5 years older", "--json"]).await.well().json();
+    let refined =
+        machine.run(&["personas", "refine", "ada", "make her 5 years older", "--json"]).await.well().json();
     assert_eq!(refined["version"], 2);
 }
 

@@ -59,14 +59,24 @@ impl Server {
     }
 
     fn posted(&self, method: &str) -> Vec<(HeaderMap, Value)> {
-        self.posted.lock().unwrap().iter().filter(|(_, message)| message["method"] == method).cloned().collect()
+        self.posted
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(_, message)| message["method"] == method)
+            .cloned()
+            .collect()
     }
 }
 
 fn events(messages: Vec<(u64, Value)>) -> Response {
     let pieces = stream::iter(messages).then(|(pause, message)| async move {
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        let text = if message.is_null() { ": keep-alive\n\n".to_owned() } else { format!("event: message\ndata: {message}\n\n") };
+        let text = if message.is_null() {
+            ": keep-alive\n\n".to_owned()
+        } else {
+            format!("event: message\ndata: {message}\n\n")
+        };
         Ok::<_, std::convert::Infallible>(text)
     });
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(pieces)).into_response()
@@ -126,7 +136,8 @@ impl Bridge {
 
     /// The next line; every one is a message of the protocol.
     async fn hear(&mut self) -> Value {
-        let line = tokio::time::timeout(SOON, self.output.next_line()).await.unwrap().unwrap().expect("a line");
+        let line =
+            tokio::time::timeout(SOON, self.output.next_line()).await.unwrap().unwrap().expect("a line");
         let message: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(message["jsonrpc"], "2.0", "{line}");
         message
@@ -162,7 +173,12 @@ async fn messages_are_relayed_with_the_key_the_workspace_and_the_settled_revisio
     assert!(ended.stderr.starts_with("persona mcp: bridging to http://"), "{}", ended.stderr);
     let first = server.posted("initialize")[0].0.clone();
     assert!(!first.contains_key("mcp-protocol-version"));
-    for (name, value) in [("authorization", "Bearer pk_test_x"), ("persona-workspace", "ws_acme_studio"), ("accept", "application/json, text/event-stream"), ("content-type", "application/json")] {
+    for (name, value) in [
+        ("authorization", "Bearer pk_test_x"),
+        ("persona-workspace", "ws_acme_studio"),
+        ("accept", "application/json, text/event-stream"),
+        ("content-type", "application/json"),
+    ] {
         assert_eq!(first[name], value);
     }
     assert_eq!(server.posted("notifications/initialized").len(), 1);
@@ -180,7 +196,10 @@ async fn the_newest_revision_names_itself_and_its_headers_say_what_a_message_is_
     bridge.hear().await;
     bridge.hear().await;
     let call = server.posted("tools/call")[0].0.clone();
-    assert_eq!((&call["mcp-protocol-version"], &call["mcp-method"], &call["mcp-name"]), (&"2026-07-28".parse().unwrap(), &"tools/call".parse().unwrap(), &"chat_with_ada".parse().unwrap()));
+    assert_eq!(
+        (&call["mcp-protocol-version"], &call["mcp-method"], &call["mcp-name"]),
+        (&"2026-07-28".parse().unwrap(), &"tools/call".parse().unwrap(), &"chat_with_ada".parse().unwrap())
+    );
     assert_eq!(server.posted("resources/read")[0].0["mcp-name"], "=?base64?cGVyc29uYTovL3NhaGFmw6fEsQ==?=");
 }
 
@@ -204,7 +223,9 @@ async fn a_cancelled_request_is_dropped_and_the_service_is_told() {
     let mut bridge = Bridge::initialized(&server, "2025-11-25").await;
     bridge.ask(1, "tools/call", json!({"name": "hanging"})).await;
     assert_eq!(bridge.hear().await["params"]["progress"], 1);
-    bridge.say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})).await;
+    bridge
+        .say(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}))
+        .await;
     bridge.ask(2, "ping", json!({})).await;
     assert_eq!(bridge.hear().await["id"], 2);
     let (rest, ended) = bridge.end().await;
@@ -217,7 +238,11 @@ async fn the_network_goes_away_and_comes_back() {
     let server = Server::there().await;
     let mut bridge = Bridge::initialized(&server, "2025-11-25").await;
     bridge.ask(1, "tools/call", json!({"name": "cut"})).await;
-    assert_eq!(bridge.hear().await["params"]["progress"], 1, "then the stream breaks off, and the call is sent again");
+    assert_eq!(
+        bridge.hear().await["params"]["progress"],
+        1,
+        "then the stream breaks off, and the call is sent again"
+    );
     assert_eq!(bridge.hear().await["id"], 1);
     let coming = tokio::spawn(server.away_for(Duration::from_millis(1500)));
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -232,17 +257,27 @@ async fn refusals_are_errors_of_the_protocol() {
     let mut bridge = Bridge::initialized(&server, "2025-11-25").await;
     bridge.ask(1, "tools/call", json!({"name": "expired"})).await;
     let expired = bridge.hear().await;
-    assert_eq!((&expired["id"], &expired["error"]["data"]["error"]["code"]), (&json!(1), &json!("auth.invalid_key")));
+    assert_eq!(
+        (&expired["id"], &expired["error"]["data"]["error"]["code"]),
+        (&json!(1), &json!("auth.invalid_key"))
+    );
     let message = expired["error"]["message"].as_str().unwrap();
     assert!(message.contains("The key has expired.") && message.contains("persona auth login"), "{message}");
     bridge.ask(2, "tools/call", json!({"name": "wrong"})).await;
-    assert_eq!(bridge.hear().await, json!({"jsonrpc": "2.0", "id": 2, "error": {"code": -32020, "message": "Headers differ."}}));
+    assert_eq!(
+        bridge.hear().await,
+        json!({"jsonrpc": "2.0", "id": 2, "error": {"code": -32020, "message": "Headers differ."}})
+    );
     bridge.raw("{oops").await;
     assert_eq!(bridge.hear().await["error"]["code"], -32700);
     bridge.raw("[1]").await;
     assert_eq!(bridge.hear().await["error"]["code"], -32600);
     let (_, ended) = bridge.end().await;
-    assert!(ended.code == 0 && ended.stderr.contains("persona mcp: tools/call: The key has expired."), "{}", ended.stderr);
+    assert!(
+        ended.code == 0 && ended.stderr.contains("persona mcp: tools/call: The key has expired."),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]
@@ -251,7 +286,10 @@ async fn an_answer_on_many_lines_is_one_line_and_nothing_of_it_changes() {
     let mut bridge = Bridge::to(&server);
     bridge.ask(1, "pretty", json!({})).await;
     let heard = bridge.hear().await;
-    assert_eq!((&heard["result"]["a"], heard["result"]["n"].to_string().as_str()), (&json!("line\nbreak"), "12345678901234567890"));
+    assert_eq!(
+        (&heard["result"]["a"], heard["result"]["n"].to_string().as_str()),
+        (&json!("line\nbreak"), "12345678901234567890")
+    );
 }
 
 #[tokio::test]

@@ -10,11 +10,18 @@ async fn lists_are_tabs_for_programs_and_the_apis_list_as_json() {
     let workspace = Workspace::test("team").await;
     let machine = Machine::of(&workspace);
     for seed in 0..5 {
-        machine.run(&["personas", "create", BRIEF, "--seed", &seed.to_string(), "--pipeline", "fast"]).await.well();
+        machine
+            .run(&["personas", "create", BRIEF, "--seed", &seed.to_string(), "--pipeline", "fast"])
+            .await
+            .well();
     }
     let listed = machine.run(&["personas", "list", "--limit", "3"]).await.well();
     assert_eq!(listed.stdout.lines().count(), 3);
-    assert!(listed.stdout.lines().all(|line| line.starts_with("psn_") && line.matches('\t').count() == 6), "{}", listed.stdout);
+    assert!(
+        listed.stdout.lines().all(|line| line.starts_with("psn_") && line.matches('\t').count() == 6),
+        "{}",
+        listed.stdout
+    );
     let all = machine.run(&["personas", "list", "--all", "--json"]).await.well().json();
     assert_eq!((all["data"].as_array().unwrap().len(), &all["has_more"]), (5, &false.into()));
     let some = machine.run(&["personas", "list", "--limit", "2", "--json"]).await.well().json();
@@ -36,7 +43,8 @@ async fn personas_are_exported_imported_published_installed_and_deleted() {
     assert!(exported.stdout.contains("identity:\n"), "{}", exported.stdout);
     let listing = machine.run(&["personas", "publish", id, "--tags", "watches"]).await.well();
     let listing = listing.stdout.trim();
-    let found = machine.run(&["marketplace", "search", "--tag", "watches", "--json", "--all"]).await.well().json();
+    let found =
+        machine.run(&["marketplace", "search", "--tag", "watches", "--json", "--all"]).await.well().json();
     assert!(found["data"].as_array().unwrap().iter().any(|found| found["id"] == listing), "{found}");
     let there = Machine::of(&other);
     let installed = there.run(&["marketplace", "install", listing, "--slug", "copy"]).await.well();
@@ -64,11 +72,18 @@ async fn keys_are_made_rotated_and_revoked() {
 #[tokio::test]
 async fn fields_pipelines_usage_and_the_workspace() {
     let machine = Machine::of(&Workspace::test("team").await);
-    let field = ["schema", "fields", "create", "house", "--type", "string", "--schema", r#"{"maxLength": 20}"#];
+    let field =
+        ["schema", "fields", "create", "house", "--type", "string", "--schema", r#"{"maxLength": 20}"#];
     machine.run(&field).await.well();
-    let made = machine.run(&["personas", "create", BRIEF, "--custom-fields", r#"{"house": "red"}"#, "--json"]).await.well();
+    let made = machine
+        .run(&["personas", "create", BRIEF, "--custom-fields", r#"{"house": "red"}"#, "--json"])
+        .await
+        .well();
     assert_eq!(made.json()["custom_fields"]["house"], "red");
-    assert_eq!(machine.run(&["schema", "fields", "list"]).await.well().stdout, "house\tstring\tfalse\tfalse\t1\n");
+    assert_eq!(
+        machine.run(&["schema", "fields", "list"]).await.well().stdout,
+        "house\tstring\tfalse\tfalse\t1\n"
+    );
     assert_eq!(machine.run(&["schema", "fields", "delete", "house"]).await.code, 7);
     let pipeline = machine.run(&["pipelines", "get", "fast", "--json"]).await.well().json();
     let own = serde_json::json!({"description": "Mine", "steps": pipeline["steps"]});
@@ -79,11 +94,19 @@ async fn fields_pipelines_usage_and_the_workspace() {
     machine.run(&["pipelines", "delete", "mine"]).await.well();
     machine.file("bad.yml", "description: [x\n");
     let bad = machine.run(&["pipelines", "put", "mine", "-f", "bad.yml"]).await;
-    assert!(bad.code == 3 && bad.stderr.contains("bad.yml is not YAML that can be read, line "), "{}", bad.stderr);
+    assert!(
+        bad.code == 3 && bad.stderr.contains("bad.yml is not YAML that can be read, line "),
+        "{}",
+        bad.stderr
+    );
     let changed = machine.run(&["workspace", "--pipeline", "fast", "--json"]).await.well().json();
     assert_eq!(changed["pipeline"], "fast");
     let usage = machine.run(&["usage", "--group-by", "kind"]).await.well();
-    assert!(usage.stdout.starts_with("persona.create\t1\t0\t") && usage.stdout.contains("\ntotal\t1\t"), "{}", usage.stdout);
+    assert!(
+        usage.stdout.starts_with("persona.create\t1\t0\t") && usage.stdout.contains("\ntotal\t1\t"),
+        "{}",
+        usage.stdout
+    );
 }
 
 #[tokio::test]
@@ -98,5 +121,8 @@ async fn completions_and_the_manual_are_written() {
     assert!(machine.run(&["man", "personas", "create"]).await.well().stdout.contains("brief"));
     assert_eq!(machine.run(&["man", "nothing"]).await.code, 2);
     assert_eq!(machine.run(&["nothing"]).await.code, 2);
-    assert_eq!(machine.run(&["--version"]).await.well().stdout, format!("persona {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        machine.run(&["--version"]).await.well().stdout,
+        format!("persona {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }

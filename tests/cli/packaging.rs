@@ -40,7 +40,12 @@ async fn the_packages_install_globally_from_their_tarballs_and_run() {
         let package = package.unwrap().path();
         let packed = ended(node("npm", home.path(), &["pack", "--json", shown(&package)])).await.well();
         let packed: Value = serde_json::from_str(&packed.stdout).unwrap();
-        let packed = packed.as_array().and_then(|all| all.first()).or_else(|| packed.as_object()?.values().next()).unwrap().clone();
+        let packed = packed
+            .as_array()
+            .and_then(|all| all.first())
+            .or_else(|| packed.as_object()?.values().next())
+            .unwrap()
+            .clone();
         tarballs.push(format!("./{}", packed["filename"].as_str().unwrap()));
     }
     assert_eq!(tarballs.len(), 2, "{tarballs:?}");
@@ -64,7 +69,11 @@ async fn the_packages_install_globally_from_their_tarballs_and_run() {
 
 #[test]
 fn every_version_is_the_workspaces() {
-    let manifest: Value = serde_json::from_str(&fs::read_to_string(root().join("cli/npm/package.json")).unwrap()).unwrap();
+    let manifest: Value =
+        serde_json::from_str(&fs::read_to_string(root().join("cli/npm/package.json")).unwrap()).unwrap();
     let platforms = manifest["optionalDependencies"].as_object().unwrap().values();
-    assert!(platforms.chain([&manifest["version"]]).all(|version| version == env!("CARGO_PKG_VERSION")), "{manifest}");
+    assert!(
+        platforms.chain([&manifest["version"]]).all(|version| version == env!("CARGO_PKG_VERSION")),
+        "{manifest}"
+    );
 }

@@ -6,7 +6,10 @@ use serde_json::Value;
 use tests::Workspace;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{BRIEF, Machine, proxy::{Harm, Proxy}};
+use super::{
+    BRIEF, Machine,
+    proxy::{Harm, Proxy},
+};
 
 fn numbers(stdout: &str) -> Vec<u64> {
     stdout.lines().map(|line| line.split('\t').next().unwrap().parse().unwrap()).collect()
@@ -14,7 +17,13 @@ fn numbers(stdout: &str) -> Vec<u64> {
 
 async fn slow_run(machine: &Machine) -> String {
     let brief = format!("[[trigger:slow]] {BRIEF}");
-    machine.run(&["personas", "create", &brief, "--no-wait", "--pipeline", "fast"]).await.well().stdout.trim().to_owned()
+    machine
+        .run(&["personas", "create", &brief, "--no-wait", "--pipeline", "fast"])
+        .await
+        .well()
+        .stdout
+        .trim()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -29,7 +38,10 @@ async fn tail_prints_every_event_once_over_a_line_that_keeps_breaking() {
     assert_eq!(numbers(&tailed.stdout), (1..=logged.len() as u64).collect::<Vec<_>>());
     for (line, event) in tailed.stdout.lines().zip(&logged) {
         let words: Vec<&str> = line.splitn(3, '\t').collect();
-        assert_eq!((words[1], serde_json::from_str::<Value>(words[2]).unwrap()), (event["event"].as_str().unwrap(), event["data"].clone()));
+        assert_eq!(
+            (words[1], serde_json::from_str::<Value>(words[2]).unwrap()),
+            (event["event"].as_str().unwrap(), event["data"].clone())
+        );
     }
 }
 
@@ -51,7 +63,8 @@ async fn tail_shows_a_run_while_it_goes_and_ends_with_it() {
     let run = slow_run(&machine).await;
     let mut child = machine.command(&["runs", "tail", &run]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let first = tokio::time::timeout(Duration::from_secs(5), lines.next_line()).await.unwrap().unwrap().unwrap();
+    let first =
+        tokio::time::timeout(Duration::from_secs(5), lines.next_line()).await.unwrap().unwrap().unwrap();
     assert!(first.starts_with("1\trun.started"), "{first}");
     machine.run(&["runs", "cancel", &run]).await.well();
     let mut last = String::new();
@@ -85,5 +98,9 @@ async fn runs_are_listed_read_replayed_and_compared() {
     });
     assert!(signs["/"] > 3 && signs["-"] > 3 && signs["+"] > 3, "{}", diff.stdout);
     let wrong = machine.run(&["runs", "replay", &run, "--mode", "fresh", "--overrides", "{seed"]).await;
-    assert!(wrong.code == 2 && wrong.stderr.contains("--overrides is not JSON, line 1, column 2"), "{}", wrong.stderr);
+    assert!(
+        wrong.code == 2 && wrong.stderr.contains("--overrides is not JSON, line 1, column 2"),
+        "{}",
+        wrong.stderr
+    );
 }

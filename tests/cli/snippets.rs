@@ -93,7 +93,8 @@ async fn chat() {
 #[tokio::test]
 async fn stream() {
     let workspace = Workspace::test("team").await;
-    let streamed = |ended: &Ended| ended.stdout.contains("soul.core_desire") && ended.stdout.contains("run.completed");
+    let streamed =
+        |ended: &Ended| ended.stdout.contains("soul.core_desire") && ended.stdout.contains("run.completed");
     each("stream", &Machine::of(&workspace), &[], streamed).await;
 }
 
@@ -104,7 +105,11 @@ async fn webhook_verify() {
     let signed = |seconds: u64| {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(format!("{seconds}.{body}").as_bytes());
-        let hex = mac.finalize().into_bytes().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let hex = mac
+            .finalize()
+            .into_bytes()
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         format!("t={seconds},v1={hex}")
     };
     for language in LANGUAGES {
@@ -124,7 +129,11 @@ async fn webhook_verify() {
             };
             command.arg(&signature);
             let ended = run(&machine, command, &[("PERSONA_WEBHOOK_SECRET", secret)], sent).await;
-            assert_eq!((ended.code == 0, ended.stdout.trim() == "ok"), (is_right, is_right), "{language} {signature}: {ended:?}");
+            assert_eq!(
+                (ended.code == 0, ended.stdout.trim() == "ok"),
+                (is_right, is_right),
+                "{language} {signature}: {ended:?}"
+            );
         }
     }
 }

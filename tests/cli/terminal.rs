@@ -36,7 +36,10 @@ async fn progress_moves_on_a_terminal_and_leaves_it_clean() {
     let session = on_terminal(&machine, &["personas", "create", BRIEF], &[]);
     let (text, code) = tokio::task::spawn_blocking(|| to_the_end(session)).await.unwrap();
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("\u{1b}[") && text.contains("soul.core_desire") && text.contains("Created"), "{text}");
+    assert!(
+        text.contains("\u{1b}[") && text.contains("soul.core_desire") && text.contains("Created"),
+        "{text}"
+    );
     assert!(text.contains("hint:") && text.contains("persona chat "), "{text}");
     assert_eq!(text.matches(CURSOR_HIDDEN).count(), text.matches(CURSOR_SHOWN).count(), "{text:?}");
 }

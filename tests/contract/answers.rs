@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use functions::{Form, ROUTES, Route};
+use functions::{Form, OPEN_ROUTES, ROUTES, Route};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::{Answer, Workspace, parse_events, send};
+use tests::{
+    Answer, Workspace, anonymous, base_url, parse_events, send,
+    support::sign_in::{Account, Browser, posted},
+};
 
-use super::described::{assert_described, assert_event, good_answers};
+use super::described::{assert_described, assert_event, good_answers, media_of};
 
 const BRIEF: &str = "A 58-year-old watchmaker from Geneva who sings in a choir";
 
@@ -26,7 +29,7 @@ impl Walk {
         let route = ROUTES.iter().find(|route| route.bin == bin).unwrap();
         let answer = send(request(self, route)).await;
         assert!(answer.status.is_success(), "{bin}: {}", answer.text);
-        assert_described(route, &answer);
+        assert_described(route.endpoint(), &answer);
         let own = [(200, Form::Chunks), (200, Form::Messages)];
         if own.iter().any(|form| route.answers.contains(form)) {
             // Clients of their own read these: tests/routes/openai, tests/routes/mcp.
@@ -214,6 +217,39 @@ impl Walk {
     }
 }
 
+impl Walk {
+    /// Every route by which people sign in, without a key.
+    async fn sign_in(&mut self) {
+        let account = Account::member(&self.workspace, &["read"]).await;
+        let metadata = send(anonymous(Method::GET, "/v1/auth/metadata")).await;
+        self.open("auth-metadata", &metadata);
+        self.open("auth-device-page", &send(anonymous(Method::GET, "/v1/auth/device")).await);
+        let client = ("client_id", "persona-cli");
+        let device = posted("device", &[client]).await;
+        self.open("auth-device", &device);
+        let code = device.json()["user_code"].as_str().unwrap().to_owned();
+        let begins = format!("{}/v1/auth/authorize?user_code={code}", base_url());
+        let mut browser = Browser::default();
+        let page = browser.sign_in(begins.parse().unwrap(), &account).await;
+        self.open("auth-approval", page.answer.as_ref().unwrap());
+        let done = browser.submit(&page, &[("decision", "approve")]).await;
+        self.open("auth-approve", done.answer.as_ref().unwrap());
+        let code = device.json()["device_code"].as_str().unwrap().to_owned();
+        let grant = "urn:ietf:params:oauth:grant-type:device_code";
+        let token = posted("token", &[client, ("grant_type", grant), ("device_code", &code)]).await;
+        self.open("auth-token", &token);
+        let key = token.json()["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(posted("revoke", &[client, ("token", &key)]).await.status, 200);
+    }
+
+    fn open(&mut self, bin: &str, answer: &Answer) {
+        let route = OPEN_ROUTES.iter().find(|route| route.bin == bin).unwrap();
+        assert!(answer.status.is_success(), "{bin}: {}", answer.text);
+        assert_described(route.endpoint(), answer);
+        self.given.insert((bin.to_owned(), answer.status.as_u16(), media_of(answer)));
+    }
+}
+
 fn id(object: &Value) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
@@ -279,6 +315,7 @@ async fn every_described_answer_is_given_and_valid_by_its_schema() {
     walk.openai(&persona).await;
     walk.mcp().await;
     walk.webhooks().await;
+    walk.sign_in().await;
     walk.marketplace(&one).await;
     walk.plain("personas-delete", one).await;
     assert_eq!(walk.given, good_answers());

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, env, fs, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
-use tests::Workspace;
+use tests::{
+    Workspace,
+    support::sign_in::{Account, Browser, Program},
+};
 
 const PAGE: &str = include_str!("../../docs/LOGGING.md");
 /// Words of an intent that nothing else contains.
@@ -211,4 +214,33 @@ async fn no_key_no_intent_no_prompt_and_no_completion_is_ever_logged() {
         "the key of another test is logged: {:?}",
         keys.collect::<Vec<_>>()
     );
+}
+
+#[tokio::test]
+async fn nothing_of_a_sign_in_is_ever_logged() {
+    let workspace = Workspace::test("team").await;
+    let account = Account::member(&workspace, &["read"]).await;
+    let (mut browser, program) = (Browser::default(), Program::default());
+    let page = browser.sign_in(program.begins(&[]), &account).await;
+    let state = page.form().remove("sign_in").unwrap();
+    let back = browser.submit(&page, &[("decision", "approve")]).await;
+    let code = back.query("code").unwrap();
+    let token = program.redeems(&code).await.json();
+    program.redeems(&code).await;
+    browser.open(page.url.clone()).await;
+    let named = |lines: &[Value]| lines.iter().any(|line| line["error.code"] == "invalid_grant");
+    let told = until_logged(named).await;
+    assert!(named(&told), "a refusal is logged in OAuth's words");
+    let text = Value::Array(told).to_string();
+    for (what, secret) in [
+        ("an address", account.email.as_str()),
+        ("a password", account.password.as_str()),
+        ("our state", state.as_str()),
+        ("the program's state", program.state.as_str()),
+        ("a verifier", program.verifier.as_str()),
+        ("a code", code.as_str()),
+        ("a key", token["access_token"].as_str().unwrap()),
+    ] {
+        assert!(!text.contains(secret), "{what} is logged");
+    }
 }

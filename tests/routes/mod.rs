@@ -1,4 +1,5 @@
 //! As the API's paths.
+mod auth;
 mod conversations;
 mod idempotency;
 mod keys;

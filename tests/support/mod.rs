@@ -5,4 +5,5 @@ pub mod injections;
 pub mod provider;
 pub mod receiver;
 pub mod runs;
+pub mod sign_in;
 pub mod storm;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::mpsc};
 use url::form_urlencoded;
@@ -52,7 +54,8 @@ impl Loopback {
     /// Listens on a free port of the loopback address.
     pub(super) async fn bound() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.map_err(|error| Failure::internal(format!("no port of 127.0.0.1: {error}")))?;
+        let listener =
+            listener.map_err(|error| Failure::internal(format!("no port of 127.0.0.1: {error}")))?;
         let port = listener.local_addr().map_err(Failure::internal)?.port();
         Ok(Self { listener, port })
     }
@@ -107,7 +110,11 @@ fn answered<T>(
     told: &Mutex<Option<Result<T>>>,
 ) -> Response<Full<Bytes>> {
     if request.uri().path() != "/callback" || request.method() != hyper::Method::GET {
-        return page(StatusCode::NOT_FOUND, "Nothing is here", "This address is for signing in to the Persona command line.");
+        return page(
+            StatusCode::NOT_FOUND,
+            "Nothing is here",
+            "This address is for signing in to the Persona command line.",
+        );
     }
     let query = request.uri().query().unwrap_or_default();
     let answer: Answer = form_urlencoded::parse(query.as_bytes()).into_owned().collect();

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use oauth2::{
-    AuthUrl, AuthorizationCode, Client, ClientId, CsrfToken, DeviceAuthorizationUrl, EmptyExtraDeviceAuthorizationFields,
-    EndpointNotSet, EndpointSet, ErrorResponseType, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge,
-    RedirectUrl, RequestTokenError, Scope, StandardErrorResponse, StandardRevocableToken, StandardTokenResponse,
-    TokenResponse, TokenUrl,
-    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
+    AuthUrl, AuthorizationCode, Client, ClientId, CsrfToken, DeviceAuthorizationUrl,
+    EmptyExtraDeviceAuthorizationFields, EndpointNotSet, EndpointSet, ErrorResponseType, ExtraTokenFields,
+    HttpRequest, HttpResponse, PkceCodeChallenge, RedirectUrl, RequestTokenError, Scope,
+    StandardErrorResponse, StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+    basic::{
+        BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
+    },
 };
 use reqwest::header;
 use secrecy::{ExposeSecret, SecretString};
@@ -92,12 +94,14 @@ impl Service {
         let metadata: Value = serde_json::from_str(&body).unwrap_or_default();
         let issuer = text(&metadata, "/issuer");
         if !status.is_success() || issuer != told {
-            let message = format!("{told} does not say how to sign in: its metadata is {status}, of issuer {issuer}.");
+            let message =
+                format!("{told} does not say how to sign in: its metadata is {status}, of issuer {issuer}.");
             return Err(Failure::new(Class::Authentication, message)
                 .hint("bring a key along instead: persona auth login --with-key"));
         }
         let endpoint = |name: &str| text(&metadata, &format!("/{name}"));
-        let wrong = |error: url::ParseError| Failure::internal(format!("an endpoint that is no address: {error}"));
+        let wrong =
+            |error: url::ParseError| Failure::internal(format!("an endpoint that is no address: {error}"));
         let client = Client::new(ClientId::new(CLIENT.to_owned()))
             .set_auth_uri(AuthUrl::new(endpoint("authorization_endpoint")).map_err(wrong)?)
             .set_token_uri(TokenUrl::new(endpoint("token_endpoint")).map_err(wrong)?)
@@ -119,8 +123,10 @@ impl Service {
         let redirect = RedirectUrl::new(loopback.address()).map_err(Failure::internal)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let client = self.client.clone().set_redirect_uri(redirect);
-        let mut request =
-            client.authorize_url(CsrfToken::new_random).set_pkce_challenge(challenge).add_scopes(named(scopes));
+        let mut request = client
+            .authorize_url(CsrfToken::new_random)
+            .set_pkce_challenge(challenge)
+            .add_scopes(named(scopes));
         if let Some(workspace) = workspace {
             request = request.add_extra_param("workspace", workspace.to_owned());
         }
@@ -152,7 +158,8 @@ impl Service {
         let asked = request.request_async(&http).await;
         let details: oauth2::DeviceAuthorizationResponse<EmptyExtraDeviceAuthorizationFields> =
             asked.map_err(|error| self.refused(error))?;
-        let (address, code) = (visible(details.verification_uri().as_str()), visible(details.user_code().secret()));
+        let (address, code) =
+            (visible(details.verification_uri().as_str()), visible(details.user_code().secret()));
         screen.note(format_args!("Open {address} in any browser, and enter\n\n  {STRONG}{code}{STRONG:#}\n"));
         if let Some(whole) = details.verification_uri_complete() {
             screen.note(format_args!("or open {}", visible(whole.secret())));
@@ -178,7 +185,10 @@ impl Service {
         }
     }
 
-    fn refused<T: ErrorResponseType>(&self, error: RequestTokenError<reqwest::Error, StandardErrorResponse<T>>) -> Failure
+    fn refused<T: ErrorResponseType>(
+        &self,
+        error: RequestTokenError<reqwest::Error, StandardErrorResponse<T>>,
+    ) -> Failure
     where
         T: std::fmt::Display,
     {
@@ -196,7 +206,8 @@ impl Service {
     }
 }
 
-type Sending = std::pin::Pin<Box<dyn Future<Output = std::result::Result<HttpResponse, reqwest::Error>> + Send>>;
+type Sending =
+    std::pin::Pin<Box<dyn Future<Output = std::result::Result<HttpResponse, reqwest::Error>> + Send>>;
 
 fn named(scopes: &[&str]) -> Vec<Scope> {
     scopes.iter().map(|scope| Scope::new((*scope).to_owned())).collect()
@@ -215,7 +226,9 @@ fn granted(token: Token) -> Granted {
 
 /// The code that the browser came back with, if it came from the sign-in that this process began, and from this service.
 fn judged(answer: &Answer, state: &CsrfToken, issuer: &str) -> Result<AuthorizationCode> {
-    let refused = |message: &str| Err(Failure::new(Class::Authentication, message).hint("try again: persona auth login"));
+    let refused = |message: &str| {
+        Err(Failure::new(Class::Authentication, message).hint("try again: persona auth login"))
+    };
     let value = |name: &str| answer.get(name).map(String::as_str).unwrap_or_default();
     if value("state") != state.secret() {
         return refused("The browser came back with a state that is not of this sign-in. Nothing was kept.");
@@ -249,7 +262,8 @@ pub(super) async fn revoke(base: &Url, key: &SecretString) -> Result<()> {
         .finish();
     let told = settings::told(base);
     let request = api::client()?.post(api::address(base, &["auth", "revoke"])).timeout(PATIENCE);
-    let sent = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form).send().await;
+    let sent =
+        request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form).send().await;
     let response = sent.map_err(|error| Failure::network(&error, &told))?;
     if response.status().is_success() {
         return Ok(());

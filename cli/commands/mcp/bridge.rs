@@ -114,7 +114,11 @@ impl Bridge<'_> {
 
     async fn post(&self, message: &Message) -> Result<()> {
         let response = self.request(message).send().await.map_err(|error| self.api.broken(&error))?;
-        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
         let is_stream = kind.starts_with("text/event-stream");
         match (response.status().is_success(), is_stream) {
             (true, true) => self.relay_events(message, response).await,
@@ -163,7 +167,9 @@ impl Bridge<'_> {
 
     fn cut_off(&self) -> Failure {
         let base = settings::told(self.api.base());
-        let message = format!("The connection to {base} broke before the answer came; what was asked may have happened.");
+        let message = format!(
+            "The connection to {base} broke before the answer came; what was asked may have happened."
+        );
         Failure::new(Class::Network, message).maybe_done().hint("persona runs list shows it")
     }
 
@@ -191,7 +197,9 @@ impl Bridge<'_> {
     async fn refused(&self, message: &Message, response: Response) -> Result<()> {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = self.body(response).await?;
-        let Some(mut told) = serde_json::from_str::<Value>(&body).ok().filter(|told| told["jsonrpc"] == "2.0") else {
+        let Some(mut told) =
+            serde_json::from_str::<Value>(&body).ok().filter(|told| told["jsonrpc"] == "2.0")
+        else {
             return Err(Failure::answered(status, &headers, &body));
         };
         let Some(id) = &message.id else {

@@ -84,18 +84,27 @@ mod tests {
 
     #[test]
     fn messages_are_read_for_where_they_belong() {
-        let call = read(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"chat_with_ada","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#);
-        assert_eq!((call.id.as_ref(), call.name(), call.version()), (Some(&json!(7)), Some("chat_with_ada"), Some("2026-07-28")));
-        let read_one = read(r#"{"jsonrpc":"2.0","id":"a","method":"resources/read","params":{"uri":"persona://ada"}}"#);
+        let call = read(
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"chat_with_ada","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
+        );
+        assert_eq!(
+            (call.id.as_ref(), call.name(), call.version()),
+            (Some(&json!(7)), Some("chat_with_ada"), Some("2026-07-28"))
+        );
+        let read_one =
+            read(r#"{"jsonrpc":"2.0","id":"a","method":"resources/read","params":{"uri":"persona://ada"}}"#);
         assert_eq!((read_one.name(), read_one.version()), (Some("persona://ada"), None));
-        let cancelled = read(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#);
+        let cancelled =
+            read(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#);
         assert_eq!((cancelled.cancels(), cancelled.id.is_none()), (Some(&json!(7)), true));
         assert!(read(r#"{"jsonrpc":"2.0","id":3,"result":{}}"#).id.is_none());
     }
 
     #[test]
     fn what_is_no_message_is_answered() {
-        for (text, code) in [("{", -32700), ("", -32700), ("[]", -32600), (r#"{"id":1,"method":"ping"}"#, -32600)] {
+        for (text, code) in
+            [("{", -32700), ("", -32700), ("[]", -32600), (r#"{"id":1,"method":"ping"}"#, -32600)]
+        {
             assert_eq!(Message::read(text.to_owned()).unwrap_err()["error"]["code"], code, "{text}");
         }
     }

@@ -23,7 +23,15 @@ use crate::{
 const YAML: &str = "application/yaml";
 /// What cannot be edited, and is left out where a file goes on top of whatever is there.
 const FIXED: [&str; 10] = [
-    "id", "object", "version", "workspace_id", "intent", "consistency", "lineage", "created_at", "updated_at",
+    "id",
+    "object",
+    "version",
+    "workspace_id",
+    "intent",
+    "consistency",
+    "lineage",
+    "created_at",
+    "updated_at",
     "published_at",
 ];
 
@@ -110,15 +118,19 @@ async fn unedited(path: &Path, yaml: &str) -> Result<String> {
     let name = path.display();
     let there = input::text(path).await?;
     let other = |why: &str| {
-        Failure::usage(format!("{name} {why}.")).hint(format!("choose another file, or overwrite it: --force"))
+        Failure::usage(format!("{name} {why}."))
+            .hint(format!("choose another file, or overwrite it: --force"))
     };
-    let file = File::read(there, &name.to_string()).map_err(|_| other("is there already, and is no persona"))?;
+    let file =
+        File::read(there, &name.to_string()).map_err(|_| other("is there already, and is no persona"))?;
     let pulled: Value = input::yaml(yaml, "The answer")?;
     if file.field("id") != pulled["id"].as_str().unwrap_or_default() {
         return Err(other("is there already, and is another persona's"));
     }
     if file.is_edited() {
-        return Err(other("has edits that were not pushed").hint(format!("see them: persona personas diff {name}")));
+        return Err(
+            other("has edits that were not pushed").hint(format!("see them: persona personas diff {name}"))
+        );
     }
     Ok(file.text)
 }
@@ -144,7 +156,8 @@ impl Push {
         };
         let version = listing::cell(object.get("version"));
         if file.etag.as_deref() == Some(&etag) {
-            return screen.done(&object, format!("Nothing to push: {persona} is at version {version} as in {name}."));
+            return screen
+                .done(&object, format!("Nothing to push: {persona} is at version {version} as in {name}."));
         }
         if self.file != Path::new("-") {
             let (yaml, etag) = yaml(api, &persona, object["version"].as_u64()).await?;
@@ -180,8 +193,11 @@ async fn stale(api: &Api, persona: &str, file: &File, name: &str, refusal: Failu
         _ => return refusal,
     };
     let version = input::yaml::<Value>(&now, "The answer").map(|now| listing::cell(now.get("version")));
-    let (version, base) = (version.unwrap_or_default(), base.map_or_else(String::new, |base| base.to_string()));
-    let message = format!("{name} is of version {base}, but {persona} is at version {version} now; nothing was pushed.");
+    let (version, base) =
+        (version.unwrap_or_default(), base.map_or_else(String::new, |base| base.to_string()));
+    let message = format!(
+        "{name} is of version {base}, but {persona} is at version {version} now; nothing was pushed."
+    );
     let names = (format!("version {base}, as pulled"), format!("version {version}, there now"));
     refusal
         .retold(message)
@@ -214,8 +230,8 @@ impl Edit {
                 }
                 Err(failure) => failure,
             };
-            let correctable =
-                matches!(failure.class, Class::InvalidRequest | Class::Consistency) || failure.code.as_deref() == Some("persona.slug_taken");
+            let correctable = matches!(failure.class, Class::InvalidRequest | Class::Consistency)
+                || failure.code.as_deref() == Some("persona.slug_taken");
             if !correctable {
                 return Err(failure.hint(format!("your text is kept: {}", kept(folder, &path).display())));
             }
@@ -237,7 +253,13 @@ impl Edit {
         }
     }
 
-    fn unchanged(screen: &Screen, value: &Value, folder: tempfile::TempDir, path: &Path, offered: &str) -> Result<()> {
+    fn unchanged(
+        screen: &Screen,
+        value: &Value,
+        folder: tempfile::TempDir,
+        path: &Path,
+        offered: &str,
+    ) -> Result<()> {
         if !offered.starts_with(COMPLAINT) {
             return screen.done(value, "Nothing changed.");
         }
@@ -256,18 +278,23 @@ fn complaints(failure: &Failure) -> String {
 }
 
 fn without_complaints(text: &str) -> String {
-    text.lines().filter(|line| !line.starts_with(COMPLAINT)).fold(String::new(), |text, line| text + line + "\n")
+    text.lines()
+        .filter(|line| !line.starts_with(COMPLAINT))
+        .fold(String::new(), |text, line| text + line + "\n")
 }
 
 /// Lets the user's editor change a text.
 fn edited(path: &Path, text: &str) -> Result<String> {
     fs::write(path, text).map_err(|error| Failure::file(path, "written", &error))?;
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    let editor =
+        ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
     let editor = editor.unwrap_or_else(|| if cfg!(windows) { "notepad".to_owned() } else { "vi".to_owned() });
     let words = shlex::split(&editor).filter(|words| !words.is_empty());
-    let words = words.ok_or_else(|| Failure::usage(format!("$EDITOR is \"{editor}\", which is no command.")))?;
+    let words =
+        words.ok_or_else(|| Failure::usage(format!("$EDITOR is \"{editor}\", which is no command.")))?;
     let ended = Command::new(&words[0]).args(&words[1..]).arg(path).status();
-    let ended = ended.map_err(|error| Failure::file(Path::new(&words[0]), "started", &error).hint("set $EDITOR"))?;
+    let ended =
+        ended.map_err(|error| Failure::file(Path::new(&words[0]), "started", &error).hint("set $EDITOR"))?;
     if !ended.success() {
         return Err(Failure::usage(format!("{editor} ended with {ended}; nothing was pushed.")));
     }
@@ -281,7 +308,8 @@ fn kept(folder: tempfile::TempDir, path: &Path) -> PathBuf {
 
 /// Where the last text of a persona lies, for its comments: the service keeps values alone.
 fn memory(id: &str) -> Option<PathBuf> {
-    let is_id = id.strip_prefix("psn_").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let is_id =
+        id.strip_prefix("psn_").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     let strategy = etcetera::choose_base_strategy().ok().filter(|_| is_id)?;
     let folder = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
     Some(folder.join("persona").join("edits").join(format!("{id}.yml")))
@@ -313,7 +341,8 @@ impl Diff {
             if path.is_file() { Self::file(api, path).await? } else { self.versions(api).await? };
         let lines = document::difference(&before, &after, (&names.0, &names.1));
         if screen.is_json() {
-            screen.json_line(&serde_json::json!({"identical": lines.is_empty(), "diff": lines.join("\n")}))?;
+            screen
+                .json_line(&serde_json::json!({"identical": lines.is_empty(), "diff": lines.join("\n")}))?;
         } else {
             screen.text(&lines.iter().fold(String::new(), |text, line| text + line + "\n"))?;
         }

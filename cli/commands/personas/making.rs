@@ -128,12 +128,18 @@ impl Create {
         };
         let length = text.trim().chars().count();
         match length {
-            0 => Err(Failure::new(Class::InvalidRequest, format!("{from} is empty: a brief has 1 to {BRIEF_MOST} characters."))),
+            0 => Err(Failure::new(
+                Class::InvalidRequest,
+                format!("{from} is empty: a brief has 1 to {BRIEF_MOST} characters."),
+            )),
             _ if length > BRIEF_MOST => Err(Failure::new(
                 Class::InvalidRequest,
                 format!("{from} has {length} characters; a brief has at most {BRIEF_MOST}."),
             )
-            .hint(format!("shorten it by {}; details can follow with: persona personas refine", length - BRIEF_MOST))),
+            .hint(format!(
+                "shorten it by {}; details can follow with: persona personas refine",
+                length - BRIEF_MOST
+            ))),
             _ => Ok(text),
         }
     }
@@ -202,7 +208,8 @@ fn tell(screen: &Screen, persona: Option<Value>, done: &str) -> Result<()> {
     }
     let (name, version) = (text("/identity/name"), text("/version"));
     let summary = text("/identity/summary");
-    let told = format!("{done} {STRONG}{name}{STRONG:#}  {id}  {slug}  {DIM}version {version}{DIM:#}\n{summary}");
+    let told =
+        format!("{done} {STRONG}{name}{STRONG:#}  {id}  {slug}  {DIM}version {version}{DIM:#}\n{summary}");
     if screen.is_json() {
         return screen.json_line(&persona);
     }

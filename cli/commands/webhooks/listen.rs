@@ -72,8 +72,11 @@ impl Listen {
         }
         let to = self.forward_to.as_deref().map(target).transpose()?;
         let forwarder = Forwarder { screen, client: api::client()?, to };
-        let events: Vec<&str> =
-            if self.events.is_empty() { EVENTS.to_vec() } else { self.events.iter().map(String::as_str).collect() };
+        let events: Vec<&str> = if self.events.is_empty() {
+            EVENTS.to_vec()
+        } else {
+            self.events.iter().map(String::as_str).collect()
+        };
         if self.public_url.is_some() || (settings::is_loopback(api.base()) && !self.watch) {
             return self.delivered(api, &forwarder, &events).await;
         }
@@ -115,7 +118,10 @@ impl Listen {
             _ = tokio::signal::ctrl_c() => Ok(()),
         };
         let gone = api.delete(&["webhooks", &id]).value().await;
-        ended.and(gone.map(drop).map_err(|failure| failure.hint(format!("remove it: persona webhooks delete {id}"))))
+        ended.and(
+            gone.map(drop)
+                .map_err(|failure| failure.hint(format!("remove it: persona webhooks delete {id}"))),
+        )
     }
 }
 
@@ -123,7 +129,8 @@ impl Listen {
 fn target(text: &str) -> Result<Url> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     Url::parse(&whole).map_err(|error| {
-        Failure::usage(format!("--forward-to {text} is no address: {error}.")).hint("for example localhost:3000/webhooks")
+        Failure::usage(format!("--forward-to {text} is no address: {error}."))
+            .hint("for example localhost:3000/webhooks")
     })
 }
 
@@ -181,14 +188,21 @@ impl Forwarder<'_> {
         }
         let text = |pointer: &str| visible(&listing::cell(event.pointer(pointer)));
         let about = ["/data/persona_id", "/data/conversation_id", "/data/run_id", "/data/key_id"];
-        let about: Vec<String> = about.iter().filter(|pointer| event.pointer(pointer).is_some_and(Value::is_string)).map(|pointer| text(pointer)).collect();
+        let about: Vec<String> = about
+            .iter()
+            .filter(|pointer| event.pointer(pointer).is_some_and(Value::is_string))
+            .map(|pointer| text(pointer))
+            .collect();
         let outcome = match (&self.to, answered) {
             (None, _) => String::new(),
-            (_, Ok(status)) if status.is_success() => format!("  {GREEN}{status}{GREEN:#} {DIM}{} ms{DIM:#}", took.as_millis()),
+            (_, Ok(status)) if status.is_success() => {
+                format!("  {GREEN}{status}{GREEN:#} {DIM}{} ms{DIM:#}", took.as_millis())
+            }
             (_, Ok(status)) => format!("  {RED}{status}{RED:#} {DIM}{} ms{DIM:#}", took.as_millis()),
             (_, Err(_)) => format!("  {RED}no answer{RED:#}"),
         };
         let (at, kind, id) = (text("/created_at"), text("/type"), text("/id"));
-        self.screen.line(format_args!("{DIM}{at}{DIM:#}  {CYAN}{kind}{CYAN:#}  {id}  {}{outcome}", about.join(" ")))
+        self.screen
+            .line(format_args!("{DIM}{at}{DIM:#}  {CYAN}{kind}{CYAN:#}  {id}  {}{outcome}", about.join(" ")))
     }
 }

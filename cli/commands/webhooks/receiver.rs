@@ -3,7 +3,10 @@
 use std::{convert::Infallible, net::Ipv4Addr};
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{HeaderMap, Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpListener,
@@ -35,7 +38,8 @@ impl Receiver {
     /// Listens on this port of the loopback address, or on a free one.
     pub(super) async fn bound(port: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = listener.map_err(|error| Failure::usage(format!("Port {port} of 127.0.0.1 cannot be used: {error}.")))?;
+        let listener = listener
+            .map_err(|error| Failure::usage(format!("Port {port} of 127.0.0.1 cannot be used: {error}.")))?;
         let port = listener.local_addr().map_err(Failure::internal)?.port();
         Ok(Self { listener, port })
     }

@@ -35,7 +35,8 @@ impl Verify {
         let refused = |why: &str| Err(Failure::new(Class::Authentication, why));
         let fields: Vec<(&str, &str)> =
             self.signature.split(',').filter_map(|field| field.trim().split_once('=')).collect();
-        let Some(seconds) = fields.iter().find_map(|(name, at)| at.parse().ok().filter(|_| *name == "t")) else {
+        let Some(seconds) = fields.iter().find_map(|(name, at)| at.parse().ok().filter(|_| *name == "t"))
+        else {
             return refused("The signature says no time: it is written t=…,v1=….");
         };
         let mac = mac(&self.secret, seconds, &body)?;
@@ -45,7 +46,9 @@ impl Verify {
         }
         let age = now()?.abs_diff(seconds);
         if age > SECONDS_MOST {
-            return refused(&format!("The signature is {age} s old; more than {SECONDS_MOST} s are refused."));
+            return refused(&format!(
+                "The signature is {age} s old; more than {SECONDS_MOST} s are refused."
+            ));
         }
         screen.done(&serde_json::json!({"valid": true}), "ok")
     }
@@ -74,7 +77,11 @@ fn mac(secret: &str, seconds: u64, body: &[u8]) -> Result<Hmac<Sha256>> {
 }
 
 fn signature_at(secret: &str, seconds: u64, body: &[u8]) -> Result<String> {
-    let hex = mac(secret, seconds, body)?.finalize().into_bytes().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let hex = mac(secret, seconds, body)?
+        .finalize()
+        .into_bytes()
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     Ok(format!("t={seconds},v1={hex}"))
 }
 

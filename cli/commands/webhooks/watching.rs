@@ -6,11 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::listen::Forwarder;
-use crate::{
-    Result,
-    api::Api,
-    failure::Again,
-};
+use crate::{Result, api::Api, failure::Again};
 
 /// How often runs are asked for.
 const EVERY: Duration = Duration::from_secs(2);
@@ -28,7 +24,8 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     /// What can be known from runs.
-    pub(super) const KNOWS: [&'static str; 4] = ["run.completed", "run.failed", "persona.created", "persona.updated"];
+    pub(super) const KNOWS: [&'static str; 4] =
+        ["run.completed", "run.failed", "persona.created", "persona.updated"];
 
     /// Watches for events of these kinds.
     pub(super) fn begun(api: &'a Api, wanted: &'a [&'a str], secret: &'a str) -> Self {
@@ -114,7 +111,9 @@ impl<'a> Watch<'a> {
             Some("persona.refine") => Some("persona.updated"),
             _ => None,
         };
-        if let (Some(change), Some(persona), true) = (change, persona.as_str(), is_completed && run["replay"].is_null()) {
+        if let (Some(change), Some(persona), true) =
+            (change, persona.as_str(), is_completed && run["replay"].is_null())
+        {
             match self.api.get(&["personas", persona]).value().await {
                 Ok(document) => events.push((change, about(&document, run))),
                 Err(failure) if failure.code.as_deref() == Some("resource.not_found") => {}

@@ -1,6 +1,5 @@
 //! Makes a workspace and its first admin key. Invoked by an administrator; never on the HTTP API.
 
-use lambda_runtime::{LambdaEvent, service_fn};
 use persona::{
     Error, Result,
     app::App,
@@ -12,9 +11,8 @@ use persona::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tracing::Instrument;
 
-use crate::{Worker, serve::telemetry};
+use crate::Worker;
 
 /// The function.
 pub const WORKER: Worker = Worker {
@@ -65,24 +63,10 @@ fn free() -> Plan {
 
 /// Serves until the process ends.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
-    telemetry::install(WORKER.bin);
-    let app = App::default();
-    let app = &app;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
-        let span = tracing::error_span!("administering", request_id = event.context.request_id);
-        let making = async move {
-            telemetry::invocation_begins();
-            make(app, event.payload).await.map_err(|error| {
-                tracing::error!(error.code = %error.code, error.source = error.source_chain(), "no workspace was made");
-                lambda_runtime::Error::from(error.to_string())
-            })
-        };
-        making.instrument(span)
-    }))
-    .await
+    super::serve(&WORKER, make).await
 }
 
-async fn make(app: &App, payload: Value) -> Result<Value> {
+async fn make(app: App, payload: Value) -> Result<Value> {
     let request: Request =
         serde_json::from_value(payload).map_err(|error| Error::invalid("payload", format!("{error}.")))?;
     let draft = KeyDraft {
@@ -94,7 +78,7 @@ async fn make(app: &App, payload: Value) -> Result<Value> {
     if let Some(id) = request.workspace_id {
         let (tenant, workspace) = store.workspace_for_administrator(id).await?;
         let (key, secret) = store.create_key(&tenant, &draft, now).await?;
-        return Ok(answer(&workspace, &key, &secret, app));
+        return Ok(answer(&workspace, &key, &secret, &app));
     }
     let name = request.name.trim();
     if name.is_empty() || name.chars().count() > 100 {
@@ -102,7 +86,7 @@ async fn make(app: &App, payload: Value) -> Result<Value> {
     }
     let (workspace, key, secret) =
         store.create_workspace(name, request.mode, request.plan, draft, now).await?;
-    Ok(answer(&workspace, &key, &secret, app))
+    Ok(answer(&workspace, &key, &secret, &app))
 }
 
 fn answer(workspace: &Workspace, key: &KeyRecord, secret: &ApiKey, app: &App) -> Value {

@@ -1,12 +1,8 @@
-// What the client scripts share: where the stack is, and one line a check.
+// What the scripts of OpenAI's clients share: the workspaces that they are given.
 
-const read = (name) => {
-  const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set`);
-  return value;
-};
+import { API, check, read } from "./stack.mjs";
 
-export const API = read("PERSONA_BASE_URL");
+export { check };
 export const BASE = `${API}/v1/openai`;
 export const KEY = read("PERSONA_API_KEY");
 export const MODEL = read("PERSONA_MODEL");
@@ -18,15 +14,6 @@ export const EMBEDDINGS = "sandbox-1";
 // docs/sandbox.md: the simulation calls a function where the message says so.
 export const ASKS_FOR_WEATHER = 'How is the weather in Izmir? [[call:get_weather {"city": "Izmir"}]]';
 const CALLS_AT_MOST = 200;
-
-/** Prints the check, or ends the script with what was seen instead. */
-export function check(what, holds, seen) {
-  if (!holds) {
-    console.log(`FAILED ${what}:`, seen);
-    process.exit(1);
-  }
-  console.log(`ok ${what}`);
-}
 
 /** Calls until a call throws; a bucket is empty soon. */
 export async function untilThrown(call) {

@@ -1,0 +1,10 @@
+//! Entry of the Lambda behind `auth-token`.
+use functions::{
+    auth::token::{ROUTE, handle},
+    serve,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    serve::open(&ROUTE, handle).await
+}
