@@ -131,7 +131,7 @@ impl Api {
     }
 }
 
-impl<'a> Call<'a> {
+impl Call<'_> {
     /// With a header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);

@@ -10,6 +10,7 @@ use similar::TextDiff;
 use crate::{
     Result,
     commands::input,
+    hex,
     screen::{CYAN, GREEN, RED, visible},
 };
 
@@ -67,8 +68,7 @@ pub(crate) fn file(yaml: &str, etag: &str, mine: Option<&str>) -> Result<String>
 }
 
 fn digest(value: &Value) -> String {
-    let bytes = Sha256::digest(value.to_string().as_bytes());
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex::digits(&Sha256::digest(value.to_string().as_bytes())[..8])
 }
 
 /// `theirs`, with the texts of `mine` wherever both say the same. It says what `theirs` says, or it is `theirs`.

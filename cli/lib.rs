@@ -6,6 +6,7 @@ mod commands;
 mod document;
 mod events;
 mod failure;
+mod hex;
 mod progress;
 mod screen;
 mod secrets;

@@ -158,10 +158,10 @@ impl Talk<'_> {
         while let Some(event) = events.next().await? {
             match event.event.as_str() {
                 "message.delta" if !self.screen.is_json() => {
-                    self.screen.text(&visible(event.text("delta")))?
+                    self.screen.text(&visible(event.text("delta")))?;
                 }
                 "tool.called" => {
-                    self.screen.note(format_args!("{DIM}[{}]{DIM:#}", visible(event.text("tool"))))
+                    self.screen.note(format_args!("{DIM}[{}]{DIM:#}", visible(event.text("tool"))));
                 }
                 "message.completed" => {
                     turn = event.data.clone();

@@ -30,7 +30,7 @@ pub(crate) async fn text(path: &Path) -> Result<String> {
     let bytes = bytes(path).await?;
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         Failure::usage(format!("{} is not UTF-8 text, line {line}.", path.display()))
     })
 }

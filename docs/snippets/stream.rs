@@ -1,5 +1,5 @@
 //! Makes a persona and prints each field of it as soon as it is known.
-#![allow(missing_docs, clippy::print_stdout)]
+#![expect(clippy::print_stdout, reason = "a program prints")]
 
 use std::{env, error::Error};
 

@@ -1,5 +1,5 @@
 //! Checks a delivery of a webhook.
-#![allow(missing_docs, clippy::print_stdout)]
+#![expect(clippy::print_stdout, reason = "a program prints")]
 
 use std::{
     env,

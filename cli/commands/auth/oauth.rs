@@ -185,13 +185,10 @@ impl Service {
         }
     }
 
-    fn refused<T: ErrorResponseType>(
+    fn refused<T: ErrorResponseType + std::fmt::Display>(
         &self,
         error: RequestTokenError<reqwest::Error, StandardErrorResponse<T>>,
-    ) -> Failure
-    where
-        T: std::fmt::Display,
-    {
+    ) -> Failure {
         match error {
             RequestTokenError::ServerResponse(refusal) => {
                 let description = refusal.error_description().map(String::as_str).unwrap_or_default();

@@ -217,8 +217,8 @@ impl Bridge<'_> {
         let method = message.method.as_deref().unwrap_or("an answer");
         self.screen.note(format_args!("persona mcp: {method}: {}", failure.message));
         let Some(id) = &message.id else { return Ok(()) };
-        let hints: String = failure.hints.iter().map(|hint| format!(" ({hint})")).collect();
-        let told = format!("{}{hints}", failure.message);
+        let told =
+            failure.hints.iter().fold(failure.message.clone(), |told, hint| format!("{told} ({hint})"));
         self.say(&answer(id, SERVER_ERROR, &told, Some(failure.to_json())).to_string())
     }
 

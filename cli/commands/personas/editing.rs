@@ -118,8 +118,7 @@ async fn unedited(path: &Path, yaml: &str) -> Result<String> {
     let name = path.display();
     let there = input::text(path).await?;
     let other = |why: &str| {
-        Failure::usage(format!("{name} {why}."))
-            .hint(format!("choose another file, or overwrite it: --force"))
+        Failure::usage(format!("{name} {why}.")).hint("choose another file, or overwrite it: --force")
     };
     let file =
         File::read(there, &name.to_string()).map_err(|_| other("is there already, and is no persona"))?;
@@ -188,9 +187,9 @@ async fn send(api: &Api, persona: &str, file: &File, on_top: bool) -> Result<(Va
 /// The refusal of a file that is older than what is there, with what has changed there.
 async fn stale(api: &Api, persona: &str, file: &File, name: &str, refusal: Failure) -> Failure {
     let base = file.value["version"].as_u64();
-    let (before, now) = match (yaml(api, persona, base).await, yaml(api, persona, None).await) {
-        (Ok((before, _)), Ok((now, _))) => (before, now),
-        _ => return refusal,
+    let (Ok((before, _)), Ok((now, _))) = (yaml(api, persona, base).await, yaml(api, persona, None).await)
+    else {
+        return refusal;
     };
     let version = input::yaml::<Value>(&now, "The answer").map(|now| listing::cell(now.get("version")));
     let (version, base) =

@@ -24,6 +24,7 @@ use crate::{
     api::{self, Api},
     commands::listing,
     failure::Failure,
+    hex,
     screen::{CYAN, DIM, GREEN, RED, STRONG, Screen, visible},
     settings,
 };
@@ -135,8 +136,7 @@ fn target(text: &str) -> Result<Url> {
 }
 
 fn new_secret() -> String {
-    let letters = rand::random::<[u8; 24]>();
-    letters.iter().fold("whsec_".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    format!("whsec_{}", hex::digits(&rand::random::<[u8; 24]>()))
 }
 
 fn announced(screen: &Screen, secret: &str, to: Option<&Url>) {

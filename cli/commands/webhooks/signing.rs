@@ -11,6 +11,7 @@ use crate::{
     Result,
     commands::input,
     failure::{Class, Failure},
+    hex,
     screen::Screen,
 };
 
@@ -40,7 +41,8 @@ impl Verify {
             return refused("The signature says no time: it is written t=…,v1=….");
         };
         let mac = mac(&self.secret, seconds, &body)?;
-        let holds = |hex: &str| unhex(hex).is_some_and(|bytes| mac.clone().verify_slice(&bytes).is_ok());
+        let holds =
+            |digits: &str| hex::bytes(digits).is_some_and(|bytes| mac.clone().verify_slice(&bytes).is_ok());
         if !fields.iter().any(|(name, hex)| *name == "v1" && holds(hex)) {
             return refused("The signature is not of this body under this secret.");
         }
@@ -52,11 +54,6 @@ impl Verify {
         }
         screen.done(&serde_json::json!({"valid": true}), "ok")
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-    pairs.map(|pair| u8::from_str_radix(pair.filter(|pair| pair.len() == 2)?, 16).ok()).collect()
 }
 
 /// `Persona-Signature` of a body at this moment.
