@@ -81,7 +81,7 @@ async fn mcp_for_python() {
 
 #[tokio::test]
 async fn mcp_for_python_over_stdio() {
-    run("python", "python/mcp_stdio_client.py", 38).await;
+    run("python", "python/mcp_stdio_client.py", 37).await;
 }
 
 #[tokio::test]
