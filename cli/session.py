@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- session: made by `make session` -->", "<!-- end of session -->"
 BRIEF = "A 58-year-old bookseller from Istanbul who hides letters in old books\n"
 WIDTH, HEAD, TAIL = 116, 9, 4
-EMAIL, PASSWORD = "ada@example.com", "Sahaf-1973"
+EMAIL, PASSWORD = "ada@example.com", "Sahaf-1973-letters"
 ASKED = [
     {
         "jsonrpc": "2.0",
