@@ -35,7 +35,7 @@ pub const ROUTE: OpenRoute = OpenRoute {
         ("device_code", false),
     ],
     answers: &[(200, Form::Object("auth_token"))],
-    settings: &[Setting::WorkspacesTable],
+    settings: &[Setting::WorkspacesTable, Setting::WebhooksTable],
 };
 
 /// What RFC 8628 calls its grant.
