@@ -18,7 +18,7 @@ TOOLED  := env -u CARGO_TARGET_DIR PATH="$(CURDIR)/$(VENV)/bin:$$PATH" SAM_CLI_T
 PROVIDER := --reserve-port TEST_PROVIDER_PORT --providers-json tests/support/providers.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clients run test smoke bench fmt lint openapi build deploy clean
+.PHONY: help setup clients run test smoke bench session fmt lint openapi build deploy clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FI
 # One choice of packages throughout: another one would choose other features of dependencies, and build all of it again.
 test: $(TOOLS) $(CLIENTS) ## unit tests, then the black-box tests against a stack of their own
 	cargo test -q --workspace --lib
-	cargo build -q -p functions -p tests --tests --bins
+	cargo build -q -p functions -p tests -p persona-cli --tests --bins --examples
 	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
 	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.5-2.5s \
 		--visibility 5 -- cargo test -q -p tests --test suite -- disturbed --nocapture
@@ -77,13 +77,18 @@ bench: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 bench: export LITELLM := $(CURDIR)/$(LITELLM_PROXY)
 bench: $(TOOLS) $(CLIENTS) $(LITELLM_PROXY) ## measure the promised numbers, against an optimised build; BENCH="runs init" measures parts
 	cargo build -q --release -p functions -p bare --bins
+	cargo build -q --release -p persona-cli
 	cargo build -q -p tests --bench bench
 	$(LOCAL) exec --release --concurrency 16 --reserve-port BENCH_PROVIDER_PORT --providers-json tests/bench/providers.json \
 		-- cargo bench -q --profile dev -p tests --bench bench -- $(BENCH)
 
+session: $(TOOLS) ## run the command line as the README shows it, and write what it prints there
+	cargo build -q -p functions -p tests -p persona-cli --bins
+	$(LOCAL) exec -- $(PYTHON) cli/session.py
+
 fmt: $(TOOLS) ## format the code
 	cargo fmt
-	$(VENV)/bin/ruff format -q --config infra/ruff.toml infra tests/clients/python
+	$(VENV)/bin/ruff format -q --config infra/ruff.toml infra cli tests/clients/python
 
 openapi: ## write docs/openapi.json from the catalogue
 	PERSONA_WRITE_OPENAPI=1 cargo test -q -p functions --lib openapi
@@ -91,9 +96,9 @@ openapi: ## write docs/openapi.json from the catalogue
 lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation, OpenAPI
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -q -- -D warnings
-	$(VENV)/bin/ruff check -q infra
+	$(VENV)/bin/ruff check -q infra cli
 	$(VENV)/bin/ruff check -q --config infra/ruff.toml tests/clients/python
-	$(VENV)/bin/ruff format -q --config infra/ruff.toml --check infra tests/clients/python
+	$(VENV)/bin/ruff format -q --config infra/ruff.toml --check infra cli tests/clients/python
 	$(VENV)/bin/cfn-lint template.yaml $(DATA)
 	$(VENV)/bin/openapi-spec-validator --schema 3.1 docs/openapi.json
 

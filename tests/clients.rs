@@ -37,6 +37,8 @@ async fn environment() -> Vec<(&'static str, String)> {
         ("PERSONA_LIMITED_KEY", limited.key.clone()),
         ("PERSONA_LIMITED_MODEL", text(&poor["slug"])),
         ("PERSONA_FOREIGN", text(&foreign["id"])),
+        ("PERSONA_OWN_WORKSPACE", workspace.id.clone()),
+        ("PERSONA_CLI", crate::cli::binary().display().to_string()),
     ]
 }
 
@@ -75,6 +77,11 @@ async fn langchain() {
 #[tokio::test]
 async fn mcp_for_python() {
     run("python", "python/mcp_client.py", 36).await;
+}
+
+#[tokio::test]
+async fn mcp_for_python_over_stdio() {
+    run("python", "python/mcp_stdio_client.py", 37).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! missed is marked in the table and fails nothing: times depend on the machine.
 //!
 //! `infra/local exec … -- cargo bench -p tests [-- first-byte requests runs load chat drift idempotency slugs rate webhooks
-//! marketplace init]`: see the Makefile.
+//! marketplace init cli]`: see the Makefile.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -11,6 +11,7 @@
 )]
 
 mod chat;
+mod cli;
 mod drift;
 mod figures;
 mod first_byte;
@@ -81,6 +82,9 @@ async fn main() {
     }
     if wants("init") {
         rows.extend(init::measure().await);
+    }
+    if wants("cli") {
+        rows.extend(cli::measure().await);
     }
     println!("\n{}\n{}", machine(), table(&rows));
 }

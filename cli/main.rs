@@ -1,0 +1,5 @@
+//! Entry of the `persona` binary.
+
+fn main() -> std::process::ExitCode {
+    persona_cli::main()
+}
