@@ -118,6 +118,7 @@ impl Login {
 
 fn signed(granted: Granted) -> Signed {
     let expires = time::OffsetDateTime::now_utc() + granted.lasts;
+    let expires = expires.truncate_to_second();
     let profile = Profile {
         workspace: Some(granted.workspace),
         key_id: Some(granted.key_id),
@@ -158,7 +159,7 @@ fn told(session: &Session<'_>, name: &str, profile: &Profile) -> Result<()> {
         screen.note(format_args!("The key lasts until {expires}."));
     }
     if profile.secret == Some(Place::File) {
-        screen.note("There is no keyring here: the key lies in a file that you alone may read.");
+        screen.note("The key lies in a file that you alone may read, not in a keyring.");
     }
     Ok(())
 }
