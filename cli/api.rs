@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Result,
     failure::{Again, Failure},
+    screen::{DIM, Screen},
     settings,
 };
 
@@ -75,6 +76,13 @@ impl Api {
     /// The key.
     pub(crate) fn key(&self) -> &SecretString {
         &self.key
+    }
+
+    /// Says so where the key is of test mode: whoever reads the answers must know that no model gave them.
+    pub(crate) fn tell_simulation(&self, screen: &Screen) {
+        if self.key.expose_secret().starts_with("pk_test_") && !screen.is_json() {
+            screen.note(format_args!("{DIM}test mode: the sandbox answers, which is a simulation{DIM:#}"));
+        }
     }
 
     /// A read.

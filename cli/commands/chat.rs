@@ -62,6 +62,7 @@ impl Chat {
             None => input::piped().await?,
         };
         let persona = api.get(&["personas", &self.persona]).value().await?;
+        api.tell_simulation(screen);
         let conversation = self.conversation(&api, &persona).await?;
         let talk = Talk { api: &api, screen, conversation, tools: self.tools };
         match message {

@@ -33,6 +33,7 @@ async fn a_brief_in_a_file_becomes_a_persona_that_is_shown_layer_by_layer() {
     assert_eq!((&persona["visibility"], &persona["intent"]), (&"workspace".into(), &BRIEF.into()));
     let run = persona["lineage"]["run_id"].as_str().unwrap();
     assert!(made.stderr.contains(run) && made.stderr.contains("✓ soul_draft"), "{}", made.stderr);
+    assert!(made.stderr.contains("a simulation"), "{}", made.stderr);
     assert!(made.stderr.contains("  soul.core_desire  "), "{}", made.stderr);
     assert_eq!(fields(&made.stderr), logged(&workspace, run).await);
 }

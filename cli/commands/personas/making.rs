@@ -166,6 +166,7 @@ async fn made(
     mut body: Map<String, Value>,
     options: &RunOptions,
 ) -> Result<Option<Value>> {
+    api.tell_simulation(screen);
     options.add_to(&mut body);
     let call = api.post_once(path, options.idempotency_key.as_deref()).json(&body.into());
     if options.no_wait {
