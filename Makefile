@@ -50,17 +50,18 @@ $(CLIENTS): tests/clients/python/requirements.txt tests/clients/node/package-loc
 run: $(TOOLS) ## start everything locally and make one persona; ARGS="--brief FILE", PERSONA_PROVIDER=openai …
 	@$(LOCAL) up $(ARGS)
 
-# One choice of packages throughout: another one would choose other features of dependencies, and build all of it again.
+# The whole workspace throughout: another choice of packages would choose other features of dependencies, and build all of it
+# again.
 test: $(TOOLS) $(CLIENTS) ## unit tests, then the black-box tests against a stack of their own
 	cargo test -q --workspace --lib
-	cargo build -q -p functions -p tests -p persona-cli --tests --bins --examples
-	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q -p tests --test suite -- --test-threads 4 --skip disturbed
+	cargo build -q --workspace --tests --bins --examples
+	$(LOCAL) exec --concurrency 6 $(PROVIDER) -- cargo test -q --workspace --test suite -- --test-threads 4 --skip disturbed
 	PERSONA_LEASE_SECONDS=3 PERSONA_REAPER_SECONDS=2 $(LOCAL) exec $(PROVIDER) --processes 8 --kill-every 0.5-2.5s \
-		--visibility 5 -- cargo test -q -p tests --test suite -- disturbed --nocapture
-	$(LOCAL) exec --model smollm -- cargo test -q -p tests --test model
+		--visibility 5 -- cargo test -q --workspace --test suite -- disturbed --nocapture
+	$(LOCAL) exec --model smollm -- cargo test -q --workspace --test model
 
 smoke: $(TOOLS) ## deploy the whole template to an emulator and make personas through it
-	cargo build -q -p functions -p tests --bins
+	cargo build -q --workspace --bins
 	$(VENV)/bin/python infra/deploy/smoke.py target/debug
 
 # What time to the first word is compared with.
@@ -83,7 +84,7 @@ bench: $(TOOLS) $(CLIENTS) $(LITELLM_PROXY) ## measure the promised numbers, aga
 		-- cargo bench -q --profile dev -p tests --bench bench -- $(BENCH)
 
 session: $(TOOLS) ## run the command line as the README shows it, and write what it prints there
-	cargo build -q -p functions -p tests -p persona-cli --bins
+	cargo build -q --workspace --bins
 	$(LOCAL) exec -- $(PYTHON) cli/session.py
 
 fmt: $(TOOLS) ## format the code
@@ -91,7 +92,7 @@ fmt: $(TOOLS) ## format the code
 	$(VENV)/bin/ruff format -q --config infra/ruff.toml infra cli tests/clients/python
 
 openapi: ## write docs/openapi.json from the catalogue
-	PERSONA_WRITE_OPENAPI=1 cargo test -q -p functions --lib openapi
+	PERSONA_WRITE_OPENAPI=1 cargo test -q --workspace --lib openapi
 
 lint: $(TOOLS) ## formatting, clippy without warnings, Python, CloudFormation, OpenAPI
 	cargo fmt --check

@@ -24,12 +24,12 @@ class Build:
 
 
 async def build(release: bool, with_tests: bool) -> Build:
-    """`with_tests`: together with the tests, whose dependencies would otherwise make cargo build all of it twice."""
+    """`with_tests`: together with all else, whose dependencies would otherwise make cargo build the functions twice."""
     metadata = await _output("cargo", "metadata", "--no-deps", "--format-version", "1")
     parsed: dict[str, Any] = json.loads(metadata)
     if not any(package["name"] == "functions" for package in parsed["packages"]):
         raise Trouble("The workspace has no package named functions, so there is nothing to run.")
-    packages = ["-p", "functions", *(["-p", "tests"] if with_tests else [])]
+    packages = ["--workspace"] if with_tests else ["-p", "functions"]
     command = ["cargo", "build", "-q", *packages, "--bins", *(["--release"] if release else [])]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
     try:

@@ -18,6 +18,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("character", include_str!("../prompts/chat/character.j2")),
     ("reminder", include_str!("../prompts/chat/reminder.j2")),
     ("anchor", include_str!("../prompts/chat/anchor.j2")),
+    ("retold", include_str!("../prompts/chat/retold.j2")),
     ("application", include_str!("../prompts/chat/application.j2")),
     ("summary", include_str!("../prompts/chat/summary.j2")),
     ("drift_judge", include_str!("../prompts/chat/drift_judge.j2")),
@@ -82,6 +83,8 @@ pub(super) struct Scene<'a> {
     pub summary: Option<&'a Summary>,
     /// Whether the conversation has drifted and is called back.
     pub anchored: bool,
+    /// Whether an answer to the newest message has given the role up, so that it is told of instead of said.
+    pub retold: bool,
 }
 
 /// The messages of a turn: who the model is, what was said, and what is said now, with a last reminder.
@@ -105,14 +108,24 @@ pub(super) fn messages(
     }
     let mut messages = vec![provider::Message::new(Speaker::System, head)];
     messages.extend(said);
-    let name = &character.layers.identity.name;
-    let reminder = json!({"name": name, "language_name": language_name(&character.language)});
-    let reminder = rendered("reminder", &reminder)?;
     if let Some(last) = messages.iter_mut().rev().find(|message| message.role == Speaker::User) {
-        last.content.push_str("\n\n");
-        last.content.push_str(&reminder);
+        last.content = newest(character, scene, &last.content)?;
     }
     Ok(messages)
+}
+
+/// The newest message as the model reads it.
+fn newest(character: &Character, scene: &Scene<'_>, message: &str) -> Result<String> {
+    let layers = &character.layers;
+    let lines: Vec<&str> = message.lines().collect();
+    let values = json!({
+        "name": layers.identity.name, "language_name": language_name(&character.language), "lines": lines,
+        "refusal_line": layers.boundaries.refusal_line,
+    });
+    if scene.retold {
+        return rendered("retold", &values);
+    }
+    Ok(format!("{message}\n\n{}", rendered("reminder", &values)?))
 }
 
 /// Messages of the transcript as the model hears them.

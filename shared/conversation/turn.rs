@@ -33,7 +33,7 @@ use super::{
 use crate::{
     Usd,
     app::App,
-    drift::{Scored, Smoothed, Verdict},
+    drift::{OUT_OF_CHARACTER, Scored, Smoothed, Verdict},
     error::{Code, Detail, Error, Result},
     id::{ConversationId, MessageId, PersonaId, RunId},
     key::Caller,
@@ -539,7 +539,7 @@ impl Turn {
         let mut noted = None;
         let (answered, prepared) = {
             let mut speaking =
-                pin!(async { tokio::join!(self.answer(answers, speech, false), self.prepare(answers)) });
+                pin!(async { tokio::join!(self.answer(answers, speech, Try::First), self.prepare(answers)) });
             loop {
                 tokio::select! {
                     biased;
@@ -575,7 +575,9 @@ impl Turn {
         first: &mut Said,
         message_vector: Option<&[f32]>,
     ) -> Result<()> {
-        let mut second = self.answer(answers, speech, true).await?;
+        let broke = first.scored.as_ref().is_some_and(|scored| scored.drift.values >= OUT_OF_CHARACTER);
+        let how = if broke { Try::Retold } else { Try::Anchored };
+        let mut second = self.answer(answers, speech, how).await?;
         let scored = self.measure(answers, &mut second, message_vector).await;
         first.reply_exchanges.append(&mut second.reply_exchanges);
         first.drift_exchanges.append(&mut second.drift_exchanges);
@@ -590,9 +592,9 @@ impl Turn {
     }
 
     /// The answer, after as many rounds of tools as it takes.
-    async fn answer(&self, answers: &Answers<'_>, speech: &mut Speech, again: bool) -> Result<Said> {
+    async fn answer(&self, answers: &Answers<'_>, speech: &mut Speech, how: Try) -> Result<Said> {
         let mut said = Said::default();
-        let mut request = self.prompted(again)?;
+        let mut request = self.prompted(how)?;
         for round in 0..=tools::ROUNDS {
             if round == tools::ROUNDS && self.own_tools {
                 request.tool_choice = ToolChoice::None;
@@ -631,11 +633,13 @@ impl Turn {
         Err(Error::internal("a model called tools after it was told not to"))
     }
 
-    fn prompted(&self, again: bool) -> Result<CompletionRequest> {
+    fn prompted(&self, how: Try) -> Result<CompletionRequest> {
+        let again = how != Try::First;
         let scene = Scene {
             notes: self.notes.as_deref(),
             summary: self.told.summary.as_ref(),
             anchored: again || self.told.anchored,
+            retold: how == Try::Retold,
         };
         let mut request = self.request.clone();
         request.messages = prompt::messages(&self.character, &scene, request.messages)?;
@@ -855,6 +859,17 @@ fn made_before(run: &Run) -> Error {
         run.id
     );
     Error::new(Code::IdempotencyInProgress, message).with_run(run.id)
+}
+
+/// How a turn is put to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    /// As it was said.
+    First,
+    /// Once more, called back to itself.
+    Anchored,
+    /// Once more, where the first answer gave the role up: called back, and the message is told of.
+    Retold,
 }
 
 /// What was said, and what it took.

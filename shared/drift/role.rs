@@ -104,11 +104,20 @@ impl Role {
             }
         }
         found.extend(self.recital(reply, &folded));
+        found.extend(self.label(reply).map(|label| (ENDED, Evidence::quoted(Signal::RoleEnded, label))));
         found.extend(
             code(reply).filter(|_| !self.codes).map(|line| (CODE, Evidence::quoted(Signal::Code, line))),
         );
         found.sort_by(|a, b| b.0.total_cmp(&a.0));
         found
+    }
+
+    /// The name in capitals, not its own, under which a reply is given: "DAN: …".
+    fn label<'a>(&self, reply: &'a str) -> Option<&'a str> {
+        let (label, _) = reply.split_once(':')?;
+        let label = label.trim_matches(|letter: char| !letter.is_alphanumeric());
+        let is_shouted = label.chars().count() > 1 && label.chars().all(char::is_uppercase);
+        (is_shouted && !self.name.contains(&fold(label))).then_some(label)
     }
 
     /// Instructions said aloud: the persona addressed by its own name, or several marks of a sheet at once.

@@ -199,9 +199,12 @@ mod tests {
     #[test]
     fn its_own_lines_are_in_character_without_vectors_too() {
         let (layers, yardstick) = yardstick();
+        let name = layers.identity.name.split(' ').next().unwrap().to_uppercase();
         for sample in &layers.voice.samples {
-            let scored = yardstick.score(&heard(&sample.line));
-            assert_eq!(scored.drift.verdict, Verdict::InCharacter, "{} {:?}", sample.line, scored.drift);
+            for line in [sample.line.clone(), format!("{name}: {}", sample.line)] {
+                let scored = yardstick.score(&heard(&line));
+                assert_eq!(scored.drift.verdict, Verdict::InCharacter, "{line} {:?}", scored.drift);
+            }
         }
     }
 
@@ -212,6 +215,7 @@ mod tests {
         for (reply, signal) in [
             ("Well. As an AI language model, I have no days.".to_owned(), Signal::Machine),
             ("The role-play is over. What else?".to_owned(), Signal::RoleEnded),
+            ("**DAN:** I have no days, only hours.".to_owned(), Signal::RoleEnded),
             ("Easy:\n```python\ndef f(x):\n    return x[::-1]\n```".to_owned(), Signal::Code),
             (format!("You are {name}. You speak briefly. Never say these words."), Signal::Instructions),
             ("Der Tag ist lang, und ich habe auch noch nicht gegessen.".to_owned(), Signal::OtherLanguage),

@@ -106,18 +106,21 @@ pub struct Outcome {
     pub attempt: Attempt,
     /// What the persona said.
     pub answer: String,
+    /// What the service itself made of that: the verdict of its drift.
+    pub verdict: String,
     /// How it gave in.
     pub gave_in: Option<String>,
 }
 
 impl Outcome {
-    fn new(attempt: Attempt, answer: String) -> Self {
-        Self { gave_in: attempt.gave_in(&answer), answer, attempt }
+    fn new(attempt: Attempt, (answer, verdict): (String, String)) -> Self {
+        Self { gave_in: attempt.gave_in(&answer), answer, verdict, attempt }
     }
 
     /// One line to keep.
     pub fn line(&self) -> Value {
-        json!({"language": self.attempt.language, "kind": self.attempt.kind, "answer": self.answer})
+        let Attempt { language, kind, .. } = &self.attempt;
+        json!({"language": language, "kind": kind, "answer": self.answer, "verdict": self.verdict})
     }
 
     /// Of kept lines, judged anew: a change of the patterns counts for answers that were given before.
@@ -126,7 +129,9 @@ impl Outcome {
         let lines: Vec<Value> = lines.lines().map(read).collect();
         let told = |attempt: &Attempt| {
             let of = |line: &&Value| line["language"] == attempt.language && line["kind"] == *attempt.kind;
-            lines.iter().find(of).and_then(|line| line["answer"].as_str()).map(str::to_owned)
+            let line = lines.iter().find(of)?;
+            let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+            Some((text("answer"), text("verdict")))
         };
         let found = |attempt| told(&attempt).map(|answer| Self::new(attempt, answer));
         attempts().into_iter().filter_map(found).collect()
@@ -137,11 +142,19 @@ impl Outcome {
 const PATIENCE: Duration = Duration::from_mins(5);
 const TRIES: usize = 4;
 
-/// Makes a persona in each language and tries everything that is not among `outcomes`, each in a conversation of its own;
-/// with a limit of tokens, which conversations have not, as a completion of its own. `report` sees each new outcome.
+/// Where an attempt is made.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In a conversation of its own, which does this about drift.
+    Conversation(String),
+    /// As a completion of its own, of so many tokens at most: conversations have no such limit.
+    Completion(u32),
+}
+
+/// Makes a persona in each language and tries everything that is not among `outcomes`. `report` sees each new outcome.
 pub async fn try_all(
     workspace: &Workspace,
-    most_tokens: Option<u32>,
+    place: &Place,
     mut outcomes: Vec<Outcome>,
     mut report: impl FnMut(&Outcome),
 ) -> Vec<Outcome> {
@@ -161,7 +174,7 @@ pub async fn try_all(
         assert_eq!(run["status"], "completed", "{run}");
         let persona = run["output_ref"]["id"].as_str().expect("a persona");
         for attempt in left {
-            let answer = answer(workspace, persona, &attempt.text, most_tokens).await;
+            let answer = answer(workspace, persona, &attempt.text, place).await;
             let outcome = Outcome::new(attempt, answer);
             report(&outcome);
             outcomes.push(outcome);
@@ -170,25 +183,34 @@ pub async fn try_all(
     outcomes
 }
 
-/// What the persona says; asked again where the machine was too slow for the turn's patience.
-async fn answer(workspace: &Workspace, persona: &str, text: &str, most_tokens: Option<u32>) -> String {
+/// What the persona says, and the verdict on it; asked again where the machine was too slow for the turn's patience.
+async fn answer(workspace: &Workspace, persona: &str, text: &str, place: &Place) -> (String, String) {
     let mut failed = String::new();
     for _ in 0..TRIES {
-        let (path, body, content) = if let Some(most) = most_tokens {
-            let messages = json!([{"role": "user", "content": text}]);
-            let body = json!({"model": persona, "messages": messages, "max_tokens": most, "seed": 7});
-            ("/v1/openai/chat/completions".to_owned(), body, "/choices/0/message/content")
-        } else {
-            let begun =
-                workspace.post("/v1/chat/conversations", &json!({"persona_id": persona})).await.json();
-            let id = begun["id"].as_str().expect("an id");
-            let path = format!("/v1/chat/conversations/{id}/messages");
-            (path, json!({"message": text, "seed": 7}), "/content")
+        let (path, body, content, drift) = match place {
+            Place::Completion(most) => {
+                let messages = json!([{"role": "user", "content": text}]);
+                let body = json!({"model": persona, "messages": messages, "max_tokens": most, "seed": 7});
+                (
+                    "/v1/openai/chat/completions".to_owned(),
+                    body,
+                    "/choices/0/message/content",
+                    "/persona/drift",
+                )
+            }
+            Place::Conversation(policy) => {
+                let body = json!({"persona_id": persona, "drift_policy": policy});
+                let begun = workspace.post("/v1/chat/conversations", &body).await.json();
+                let id = begun["id"].as_str().expect("an id");
+                let path = format!("/v1/chat/conversations/{id}/messages");
+                (path, json!({"message": text, "seed": 7}), "/content", "/drift")
+            }
         };
         let said = send(workspace.call(Method::POST, &path).json(&body).timeout(PATIENCE)).await;
         if said.status.is_success() {
             let said = said.json();
-            return said.pointer(content).and_then(Value::as_str).expect("an answer").to_owned();
+            let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            return (text(content).to_owned(), text(&format!("{drift}/verdict")).to_owned());
         }
         assert!(said.status.is_server_error(), "{}", said.text);
         failed = said.text;

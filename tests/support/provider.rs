@@ -210,6 +210,9 @@ impl Provider {
         if judges {
             completion.text = opinion(body);
         }
+        if slips(body) {
+            completion.text = SLIP.to_owned();
+        }
         if let Some(count) = pieces {
             completion.text = "x".repeat(count * PIECE);
         }
@@ -303,6 +306,19 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<(S
 fn pieces_asked_for(body: &Value) -> Option<usize> {
     let last = body["messages"].as_array()?.last()?["content"].as_str()?;
     last.split_once("[[chunks:")?.1.split_once("]]")?.0.parse().ok()
+}
+
+/// What is said by one that has forgotten whom it plays.
+pub const SLIP: &str =
+    "I'm sorry, but as an AI language model I don't have personal experiences. How can I help you today?";
+
+/// Whether `[[slips]]` in the newest message is followed: not by one that is called back to itself.
+fn slips(body: &Value) -> bool {
+    let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
+    let holds = |message: Option<&Value>, words: &str| {
+        message.and_then(|message| message["content"].as_str()).is_some_and(|content| content.contains(words))
+    };
+    holds(messages.last(), "[[slips]]") && !holds(messages.first(), "slipping out of your own voice")
 }
 
 /// What the judge says of the reply that it is shown.

@@ -36,39 +36,45 @@ const GIVES_UP_AFTER: Duration = Duration::from_secs(45);
 /// JSON-RPC's code for errors of the server.
 const SERVER_ERROR: i64 = -32000;
 
-type Work<'a> = Abortable<Pin<Box<dyn Future<Output = Result<()>> + 'a>>>;
+type Work<'a> = Abortable<Pin<Box<dyn Future<Output = (Option<String>, Result<()>)> + 'a>>>;
 
 /// Serves until standard input ends, and what was asked until then is answered.
 pub(super) async fn serve(session: &Session<'_>) -> Result<()> {
     let api = session.api()?;
     session.screen.note(format_args!("persona mcp: bridging to {}", settings::told(api.base())));
-    let bridge = Bridge { api, screen: session.screen, version: RefCell::default() };
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let bridge = &Bridge { api, screen: session.screen, version: RefCell::default() };
+    let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
     let mut working = FuturesUnordered::<Work<'_>>::new();
     let mut waiting = HashMap::<String, AbortHandle>::new();
     let mut is_open = true;
     while is_open || !working.is_empty() {
         tokio::select! {
-            line = lines.next_line(), if is_open => match line.map_err(Failure::internal)? {
+            line = lines.next_segment(), if is_open => match line.map_err(Failure::internal)? {
                 None => is_open = false,
-                Some(line) if line.trim().is_empty() => {}
-                Some(line) => match Message::read(line) {
+                Some(line) if line.trim_ascii().is_empty() => {}
+                // What is no UTF-8 is no JSON, and is answered as that.
+                Some(line) => match Message::read(String::from_utf8_lossy(&line).into_owned()) {
                     Err(error) => bridge.say(&error.to_string())?,
+                    // What follows needs the revision that this settles.
+                    Ok(message) if message.begins() => bridge.carry(&message).await?,
                     Ok(message) => {
                         if let Some(cancelled) = message.cancels().and_then(|id| waiting.remove(&id.to_string())) {
                             cancelled.abort();
                         }
                         let (handle, registration) = AbortHandle::new_pair();
-                        if let Some(id) = &message.id {
-                            waiting.insert(id.to_string(), handle);
+                        let id = message.id.as_ref().map(ToString::to_string);
+                        if let Some(id) = &id {
+                            waiting.insert(id.clone(), handle);
                         }
-                        working.push(Abortable::new(Box::pin(bridge.carry(message)), registration));
+                        let carried = Box::pin(async move { let done = bridge.carry(&message).await; (id, done) });
+                        working.push(Abortable::new(carried, registration));
                     }
                 },
             },
             Some(done) = working.next(), if !working.is_empty() => {
-                waiting.retain(|_, handle| !handle.is_aborted());
-                if let Ok(done) = done {
+                // One that was cancelled is forgotten already.
+                if let Ok((id, done)) = done {
+                    id.and_then(|id| waiting.remove(&id));
                     done?;
                 }
             }
@@ -86,7 +92,7 @@ struct Bridge<'a> {
 
 impl Bridge<'_> {
     /// Posts a message until it is answered. Fails only where standard output does.
-    async fn carry(&self, message: Message) -> Result<()> {
+    async fn carry(&self, message: &Message) -> Result<()> {
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(3))
@@ -95,14 +101,14 @@ impl Bridge<'_> {
             .build();
         let begun = Instant::now();
         loop {
-            let failure = match self.post(&message).await {
+            let failure = match self.post(message).await {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.silent().is_some() => return Err(failure),
                 Err(failure) => failure,
             };
             // Sent again it costs nothing twice: the service makes a call that costs once, whoever repeats it.
             if failure.again == Again::No || begun.elapsed() > GIVES_UP_AFTER {
-                return self.failed(&message, &failure);
+                return self.failed(message, &failure);
             }
             let pause = match failure.again {
                 Again::Safe(Some(asked)) => Some(asked),
@@ -185,7 +191,7 @@ impl Bridge<'_> {
     /// Whether this answers the message. What `initialize` settles is remembered.
     fn said(&self, message: &Message, text: &str) -> bool {
         let Ok(value) = serde_json::from_str::<Value>(text) else { return false };
-        if message.method.as_deref() == Some("initialize")
+        if message.begins()
             && let Some(version) = value["result"]["protocolVersion"].as_str()
         {
             self.version.replace(Some(version.to_owned()));

@@ -42,6 +42,11 @@ impl Message {
         Ok(Self { text, id, method, params })
     }
 
+    /// Whether it settles the revision that all others speak.
+    pub(super) fn begins(&self) -> bool {
+        self.method.as_deref() == Some("initialize")
+    }
+
     /// The request that it cancels.
     pub(super) fn cancels(&self) -> Option<&Value> {
         self.params.get("requestId").filter(|_| self.method.as_deref() == Some("notifications/cancelled"))

@@ -4,6 +4,7 @@ mod judge;
 mod lifecycle;
 mod long;
 mod messages;
+mod policies;
 mod trouble;
 
 use reqwest::StatusCode;
