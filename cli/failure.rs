@@ -301,3 +301,15 @@ fn plain(error: &io::Error) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_of_error_has_its_class() {
+        let kinds = crate::published("Error")["error"]["properties"]["type"]["enum"].clone();
+        let kinds: Vec<&str> = kinds.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        assert!(kinds.len() > 5 && kinds.iter().all(|kind| Class::named(kind).name() == *kind), "{kinds:?}");
+    }
+}

@@ -47,3 +47,11 @@ fn run(arguments: Arguments, screen: &Screen) -> Result<()> {
     runtime.shutdown_background();
     ended
 }
+
+/// What the API publishes of itself: whatever this program repeats of it is held equal to that.
+#[cfg(test)]
+fn published(schema: &str) -> serde_json::Value {
+    let all: serde_json::Value =
+        serde_json::from_str(include_str!("../docs/openapi.json")).unwrap_or_default();
+    all["components"]["schemas"][schema]["properties"].clone()
+}

@@ -203,3 +203,13 @@ fn shown_once(screen: &Screen, webhook: &Value) -> Result<()> {
     screen.note(format_args!("{} ({}). Its secret is shown once:", text("id"), text("url")));
     screen.line(text("secret"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kinds_of_events_are_the_apis() {
+        assert_eq!(serde_json::json!(EVENTS), crate::published("Webhook")["events"]["items"]["enum"]);
+    }
+}

@@ -370,3 +370,23 @@ impl Diff {
         Ok((before, after, (format!("version {from}"), format!("version {to}"))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_edited_is_what_the_api_says() {
+        let fields = crate::published("UpdatePersona");
+        let is_fixed = |field: &Value| {
+            field["description"].as_str().is_some_and(|text| text.starts_with("Not editable"))
+        };
+        let fields = fields.as_object().into_iter().flatten();
+        let mut fixed: Vec<&str> =
+            fields.filter(|(_, field)| is_fixed(field)).map(|(name, _)| name.as_str()).collect();
+        let mut known = FIXED.to_vec();
+        fixed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(known, fixed);
+    }
+}
