@@ -117,8 +117,7 @@ impl Login {
 }
 
 fn signed(granted: Granted) -> Signed {
-    let expires = time::OffsetDateTime::now_utc() + granted.lasts;
-    let expires = expires.truncate_to_second();
+    let expires = (time::OffsetDateTime::now_utc() + granted.lasts).truncate_to_second();
     let profile = Profile {
         workspace: Some(granted.workspace),
         key_id: Some(granted.key_id),

@@ -117,12 +117,11 @@ pub(super) fn messages(
 /// The newest message as the model reads it.
 fn newest(character: &Character, scene: &Scene<'_>, message: &str) -> Result<String> {
     let layers = &character.layers;
-    let lines: Vec<&str> = message.lines().collect();
-    let values = json!({
-        "name": layers.identity.name, "language_name": language_name(&character.language), "lines": lines,
-        "refusal_line": layers.boundaries.refusal_line,
-    });
+    let mut values =
+        json!({"name": layers.identity.name, "language_name": language_name(&character.language)});
     if scene.retold {
+        values["lines"] = message.lines().collect();
+        values["refusal_line"] = layers.boundaries.refusal_line.as_str().into();
         return rendered("retold", &values);
     }
     Ok(format!("{message}\n\n{}", rendered("reminder", &values)?))

@@ -187,7 +187,7 @@ pub async fn try_all(
 async fn answer(workspace: &Workspace, persona: &str, text: &str, place: &Place) -> (String, String) {
     let mut failed = String::new();
     for _ in 0..TRIES {
-        let (path, body, content, drift) = match place {
+        let (path, body, content, verdict) = match place {
             Place::Completion(most) => {
                 let messages = json!([{"role": "user", "content": text}]);
                 let body = json!({"model": persona, "messages": messages, "max_tokens": most, "seed": 7});
@@ -195,7 +195,7 @@ async fn answer(workspace: &Workspace, persona: &str, text: &str, place: &Place)
                     "/v1/openai/chat/completions".to_owned(),
                     body,
                     "/choices/0/message/content",
-                    "/persona/drift",
+                    "/persona/drift/verdict",
                 )
             }
             Place::Conversation(policy) => {
@@ -203,14 +203,14 @@ async fn answer(workspace: &Workspace, persona: &str, text: &str, place: &Place)
                 let begun = workspace.post("/v1/chat/conversations", &body).await.json();
                 let id = begun["id"].as_str().expect("an id");
                 let path = format!("/v1/chat/conversations/{id}/messages");
-                (path, json!({"message": text, "seed": 7}), "/content", "/drift")
+                (path, json!({"message": text, "seed": 7}), "/content", "/drift/verdict")
             }
         };
         let said = send(workspace.call(Method::POST, &path).json(&body).timeout(PATIENCE)).await;
         if said.status.is_success() {
             let said = said.json();
-            let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            return (text(content).to_owned(), text(&format!("{drift}/verdict")).to_owned());
+            let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            return (text(content).expect("an answer"), text(verdict).expect("a verdict"));
         }
         assert!(said.status.is_server_error(), "{}", said.text);
         failed = said.text;

@@ -209,8 +209,7 @@ impl Provider {
         let pieces = pieces_asked_for(body).filter(|_| !judges);
         if judges {
             completion.text = opinion(body);
-        }
-        if slips(body) {
+        } else if slips(body) {
             completion.text = SLIP.to_owned();
         }
         if let Some(count) = pieces {

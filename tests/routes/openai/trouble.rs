@@ -131,8 +131,8 @@ async fn a_provider_that_breaks_off_ends_the_stream_with_the_error() {
     let workspace = Workspace::live("team").await;
     let persona = workspace.persona(BRIEF).await;
     let conversation = begun(&workspace, &persona).await;
-    shared().misbehave(7_301, Script::always(Fault::Half));
-    let more = json!({"stream": true, "seed": 7_301});
+    shared().misbehave(7_701, Script::always(Fault::Half));
+    let more = json!({"stream": true, "seed": 7_701});
     let answer = in_conversation(&workspace, &conversation, &question(&persona["id"], "Hello?", &more)).await;
     assert_eq!(answer.status, 200);
     let chunks = chunks(&answer.text);
@@ -151,7 +151,7 @@ async fn a_provider_that_breaks_off_ends_the_stream_with_the_error() {
     let next = in_conversation(
         &workspace,
         &conversation,
-        &question(&persona["id"], "And now?", &json!({"seed": 7_302})),
+        &question(&persona["id"], "And now?", &json!({"seed": 7_702})),
     )
     .await;
     assert_eq!(next.status, 200, "{}", next.text);
